@@ -1,0 +1,111 @@
+/** How far a partition's state reflects its log. */
+export interface Position {
+  /** Offset of the last record whose effects are in the state; -1 before the first. */
+  readonly offset: number
+  /** SHA-256 of that record's bytes, re-read and compared on resume; empty before the first. */
+  readonly recordHash: string
+}
+
+/** Everything that changes in one atomic step. Keys are local to the partition, at most 512 bytes of ASCII. */
+export interface Checkpoint {
+  /** The position this checkpoint was computed from; another one in the store means a lost race. */
+  readonly expected: Position
+  readonly position: Position
+  readonly puts: ReadonlyMap<string, Uint8Array>
+  readonly deletes: readonly string[]
+}
+
+export type OutboxKind = 'alert' | 'decision'
+
+/** Something that must reach people or gateways once. `seq` counts up per partition from 1. */
+export interface OutboxEntry {
+  readonly seq: number
+  readonly id: string
+  readonly kind: OutboxKind
+  /** JSON text. */
+  readonly body: string
+}
+
+/** Anything but an event that can change a verdict, effective behind a stated record of the log. */
+export interface ControlRecord {
+  readonly seq: number
+  /** Takes effect after the record at this offset and before the next. */
+  readonly afterOffset: number
+  readonly kind: string
+  /** JSON text. */
+  readonly body: string
+}
+
+/** A wish from outside (admin) that the owner of a partition will stamp and append as a control record. */
+export interface ControlRequest {
+  readonly id: string
+  readonly kind: string
+  readonly body: string
+}
+
+/**
+ * One partition, owned. Opening raised the fencing epoch: every writing call of an earlier owner fails
+ * with `STORE_FENCED` from then on. All failures are {@link CurfewError}s; `STORE_UNREACHABLE` is retriable.
+ */
+export interface PartitionStore {
+  readonly partition: number
+  readonly epoch: number
+  /** The position found at opening. */
+  readonly position: Position
+  get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]>
+  /** Every key with the prefix, in unspecified order, as it stood at some point of the iteration. */
+  scan(prefix: string): AsyncIterable<readonly [string, Uint8Array]>
+  /** All of it or nothing. `STORE_CONFLICT` when the stored position is not `expected`. */
+  commit(checkpoint: Checkpoint): Promise<void>
+  /** Durable and visible to readers when resolved. An id already present is left alone. True = added. */
+  appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[]): Promise<readonly boolean[]>
+  /** Durable when resolved; `seq` counts up from 1. */
+  appendControl(record: Omit<ControlRecord, 'seq'>): Promise<number>
+  control(afterSeq: number): Promise<readonly ControlRecord[]>
+  /** Requests not yet taken, oldest first. */
+  requests(): Promise<readonly ControlRequest[]>
+  /** Forgets requests that have become control records. */
+  settleRequests(ids: readonly string[]): Promise<void>
+  /** Removes outbox entries with `seq` at or below the bound and control records that the position has passed. */
+  trim(outboxSeq: number, controlSeq: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** A small shared document with a version for compare-and-set. Version 0 = absent. */
+export interface StoredDocument {
+  readonly version: number
+  readonly body: string
+}
+
+/** A line of an append-only shared log (audit, receipts). */
+export interface StoredLine {
+  readonly seq: number
+  readonly body: string
+}
+
+/**
+ * Durable state: partitions owned by one worker at a time, readable by all, and a few shared documents
+ * and logs. Implementations: Redis and a local folder.
+ */
+export interface StateStore {
+  readonly name: string
+  /** Raises the epoch of the partition. */
+  open(partition: number): Promise<PartitionStore>
+  /** Partitions that were ever opened. */
+  partitions(): Promise<readonly number[]>
+  /** Reads committed keys of any partition without owning it. */
+  read(partition: number, keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]>
+  scan(partition: number, prefix: string): AsyncIterable<readonly [string, Uint8Array]>
+  readOutbox(partition: number, afterSeq: number, limit: number): Promise<readonly OutboxEntry[]>
+  /** Wake-up when some outbox grew; may be spurious and may be missed, so readers poll as well. */
+  watchOutbox(listener: (partition: number) => void): Promise<() => Promise<void>>
+  request(partition: number, request: ControlRequest): Promise<void>
+  getDocument(name: string): Promise<StoredDocument>
+  /** Returns the new version, or null when the stored version is not `expectedVersion`. */
+  putDocument(name: string, expectedVersion: number, body: string): Promise<number | null>
+  appendLine(log: string, body: string): Promise<number>
+  readLines(log: string, afterSeq: number, limit: number): Promise<readonly StoredLine[]>
+  /** Throws when unreachable or configured so that it may lose state (`STORE_MAY_EVICT`). */
+  check(): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,61 @@
+import type { Principal } from './event.ts'
+
+/** What can be asked of a gateway, weakest first; `release` lifts what stands. */
+export type Action = 'throttle' | 'block' | 'revoke-token' | 'revoke-credential' | 'release'
+
+/** `observe` records what would be done, `approve` waits for a person, `enforce` acts. */
+export type Mode = 'observe' | 'approve' | 'enforce'
+
+/** How long a word in an output may be; log text is cut to it before it reaches people. */
+export const MAX_LABEL_LENGTH = 256
+
+/**
+ * What a decision covers, smallest first. Tokens are named by claims the gateway verified, never by
+ * token text. `notBefore` is epoch seconds: tokens of the subject issued earlier are refused.
+ */
+export type Scope =
+  | { readonly kind: 'token'; readonly iss: string | null; readonly jti: string }
+  | { readonly kind: 'token-issue'; readonly iss: string | null; readonly sub: string; readonly iat: number }
+  | { readonly kind: 'subject'; readonly iss: string | null; readonly sub: string; readonly notBefore: number | null }
+  | { readonly kind: 'credential'; readonly credential: string; readonly principal: Principal }
+  | { readonly kind: 'principal'; readonly principal: Principal }
+
+/** The limit of a throttle: at most `requests` per `windowSeconds`. */
+export interface Limit {
+  readonly requests: number
+  readonly windowSeconds: number
+}
+
+/** What an output is about. */
+export interface Entity {
+  readonly type: 'principal' | 'ip' | 'route' | 'org' | 'app' | 'tenant'
+  readonly id: string
+}
+
+/**
+ * What should hold at the gateways. Deterministic: the same log gives the same decision with the same id.
+ * `issuedAt` is added by the live edge; gateways get `until = issuedAt + holdSeconds`.
+ */
+export interface Decision {
+  readonly id: string
+  /** ISO 8601, event time of the evidence that caused it. */
+  readonly time: string
+  readonly tenant: string
+  readonly entity: Entity
+  readonly action: Action
+  readonly scope: Scope
+  readonly mode: Mode
+  readonly holdSeconds: number
+  /** Set when `action` is `throttle`. */
+  readonly limit: Limit | null
+  readonly incident: string
+  readonly reason: string
+  /** The profile key parts, so that a name shared by two principals never decides. */
+  readonly principal: Principal
+  /** Gateway the evidence came through; adapters act on their own traffic only. */
+  readonly gateway: { readonly kind: string; readonly id: string }
+  /** Newest `exp` (epoch seconds) among the tokens covered, when every one of them stated it. */
+  readonly tokenExp: number | null
+  /** Receipt time of the newest evidence, epoch ms: what `maxEvidenceAge` is measured from. */
+  readonly evidenceAt: number
+}

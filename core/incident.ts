@@ -1,0 +1,31 @@
+import type { Entity } from './decision.ts'
+import type { Reason } from './opinion.ts'
+
+export type Severity = 'low' | 'medium' | 'high' | 'critical'
+export type IncidentTransition = 'opened' | 'escalated' | 'resolved'
+
+export const SEVERITIES: readonly Severity[] = ['low', 'medium', 'high', 'critical']
+
+/** One transition of an incident: the line of the alerts output and what people are told about. */
+export interface AlertRecord {
+  /** Id of the incident and its transition; the same log gives the same id. */
+  readonly id: string
+  /** The incident's own id, shared by its transitions. */
+  readonly incident: string
+  readonly time: string
+  readonly tenant: string
+  readonly transition: IncidentTransition
+  readonly entity: Entity
+  /** Strongest first. */
+  readonly detectors: readonly string[]
+  readonly severity: Severity
+  readonly score: number
+  readonly surprise: number
+  readonly summary: string
+  readonly reasons: readonly Reason[]
+  readonly owasp: readonly string[]
+  readonly firstEventTime: string
+  readonly lastEventTime: string
+  /** Surprising events of the incident so far. */
+  readonly events: number
+}

@@ -1,0 +1,45 @@
+import type { Action, Limit, Scope } from '../core/decision.ts'
+import type { WallTimeMs } from '../core/time.ts'
+
+/** A decision as a gateway holds it. `id` is the decision's id: how we recognise our own. */
+export interface Rule {
+  readonly id: string
+  readonly action: Exclude<Action, 'release'>
+  readonly scope: Scope
+  /** Set when `action` is `throttle`. */
+  readonly limit: Limit | null
+  /** The rule must not hold beyond this time, whatever happens to us. */
+  readonly until: WallTimeMs
+}
+
+/** One thing that a gateway can do, and how long it may take there to be in force everywhere. */
+export interface Capability {
+  readonly action: Rule['action']
+  readonly scope: Scope['kind']
+  readonly worstCaseDelayMs: number
+}
+
+/**
+ * A gateway's control plane. All calls are idempotent and safe while another reconciler runs. Failures
+ * are {@link CurfewError}s: `GATEWAY_UNREACHABLE` (retriable), `GATEWAY_REFUSED`, `GATEWAY_UNSUPPORTED`
+ * (before any call is made), `GATEWAY_CONFLICT` (somebody else edited what we would have to change).
+ */
+export interface GatewayAdapter {
+  /** Name in the configuration; unique. */
+  readonly name: string
+  readonly kind: string
+  readonly can: readonly Capability[]
+  /** Only rules with our owner mark. Throws when unsure; never returns an empty list for "I failed". */
+  list(stop: AbortSignal): Promise<readonly Rule[]>
+  /** In force, within the stated delay, once resolved. Twice is once; the same id with other content replaces. */
+  put(rule: Rule, stop: AbortSignal): Promise<void>
+  /** Restores what was there before. Absent is success. */
+  remove(id: string, stop: AbortSignal): Promise<void>
+  /** Cheap reachability question for readiness; throws with the reason. */
+  check(stop: AbortSignal): Promise<void>
+}
+
+/** Whether an adapter can hold a rule, and with which delay. */
+export function capabilityFor(gateway: GatewayAdapter, rule: Pick<Rule, 'action' | 'scope'>): Capability | null {
+  return gateway.can.find((c) => c.action === rule.action && c.scope === rule.scope.kind) ?? null
+}

@@ -1,0 +1,139 @@
+import type { Decision } from '../core/decision.ts'
+import type { AlertRecord, Severity } from '../core/incident.ts'
+import type { EngineSettings } from './settings.ts'
+
+/** How much is known about a principal. */
+export type PrincipalState = 'LEARNING' | 'PROVISIONAL' | 'MATURE' | 'STALE'
+
+/** What is normal for one feature and window of a principal. */
+export interface NormalRange {
+  readonly feature: string
+  readonly window: '1m' | '10m' | '1h' | '1d'
+  readonly expected: number
+  readonly range: readonly [number, number]
+  readonly unit: string
+}
+
+export interface PrincipalView {
+  readonly tenant: string
+  /** `consumer:orders-svc` */
+  readonly entity: string
+  /** Stable id, `consumer:<uuid>`. */
+  readonly stableId: string
+  readonly state: PrincipalState
+  readonly events: number
+  readonly firstSeen: string
+  readonly lastSeen: string
+  readonly normal: readonly NormalRange[]
+  /** Weight of each hour of the week in UTC, Monday 00:00 first; 168 numbers that add up to 1 (or all 0). */
+  readonly hourOfWeek: readonly number[]
+}
+
+export interface IncidentView {
+  readonly id: string
+  readonly tenant: string
+  readonly entity: string
+  readonly state: 'open' | 'resolved'
+  readonly severity: Severity
+  readonly openedAt: string
+  readonly resolvedAt: string | null
+  /** Every transition in order; the last one carries the current reasons. */
+  readonly transitions: readonly AlertRecord[]
+  readonly decisions: readonly DecisionView[]
+}
+
+/** One thing done at one gateway, as it came out. */
+export interface ReceiptView {
+  readonly time: string
+  readonly gateway: string
+  readonly operation: 'put' | 'remove' | 'list'
+  readonly outcome: 'done' | 'failed' | 'refused'
+  readonly detail: string
+}
+
+export type DecisionStatusName =
+  | 'observed'
+  | 'awaiting-approval'
+  | 'withheld'
+  | 'pending'
+  | 'in-force'
+  | 'failed'
+  | 'expired'
+  | 'released'
+  | 'superseded'
+
+export interface DecisionView {
+  readonly decision: Decision
+  readonly status: DecisionStatusName
+  /** Why a decision was withheld (guard, allow list, stale evidence) or failed. */
+  readonly statusReason: string | null
+  readonly issuedAt: string | null
+  readonly until: string | null
+  /** When the slowest gateway must have it in force. */
+  readonly effectiveBy: string | null
+  readonly receipts: readonly ReceiptView[]
+}
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly nextCursor: string | null
+}
+
+export interface PageQuery {
+  readonly tenant?: string
+  readonly limit: number
+  readonly cursor?: string
+}
+
+/** Who asks for a change; written into the audit. */
+export interface Actor {
+  readonly name: string
+  readonly role: 'viewer' | 'responder' | 'tuner' | 'admin'
+}
+
+export interface AuditView {
+  readonly seq: number
+  readonly time: string
+  readonly actor: string
+  readonly action: string
+  readonly target: string
+  readonly reason: string
+  /** SHA-256 over the previous entry's hash and this entry. */
+  readonly hash: string
+}
+
+/** Answer to a change: `not-found` and `conflict` are values that the API maps to 404 and 409. */
+export type ChangeResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly why: 'not-found' | 'conflict'; readonly detail: string }
+
+export interface ReadinessCheck {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+/** What the admin API may ask and change. Every change is audited by the implementation before it takes effect. */
+export interface ControlPlane {
+  readiness(): Promise<readonly ReadinessCheck[]>
+  principals(query: PageQuery & { readonly search?: string; readonly state?: PrincipalState }): Promise<Page<PrincipalView>>
+  principal(tenant: string, entity: string): Promise<PrincipalView | null>
+  incidents(query: PageQuery & { readonly state?: 'open' | 'resolved'; readonly entity?: string }): Promise<Page<IncidentView>>
+  incident(id: string): Promise<IncidentView | null>
+  /** `accept` teaches what was quarantined; `dismiss` drops it. Both close the incident and release its decisions. */
+  closeIncident(id: string, verdict: 'accept' | 'dismiss', actor: Actor, reason: string): Promise<ChangeResult<IncidentView>>
+  decisions(query: PageQuery & { readonly status?: DecisionStatusName }): Promise<Page<DecisionView>>
+  decision(id: string): Promise<DecisionView | null>
+  releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
+  /** Moves the end of the hold; at most 7 days from now. */
+  extendDecision(id: string, holdSeconds: number, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
+  approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
+  settings(): Promise<EngineSettings>
+  /** Fails with `conflict` when `expectedVersion` is not the current one. */
+  putSettings(next: Omit<EngineSettings, 'version'>, expectedVersion: number, actor: Actor, reason: string): Promise<ChangeResult<EngineSettings>>
+  /** Newest first. */
+  settingsHistory(limit: number): Promise<readonly { readonly settings: EngineSettings; readonly time: string; readonly actor: string; readonly reason: string }[]>
+  /** Makes an earlier version current again under a new version number. */
+  revertSettings(version: number, actor: Actor, reason: string): Promise<ChangeResult<EngineSettings>>
+  audit(afterSeq: number, limit: number): Promise<readonly AuditView[]>
+}
