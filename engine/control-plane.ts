@@ -82,6 +82,7 @@ export interface Page<T> {
 export interface PageQuery {
   readonly tenant?: string
   readonly limit: number
+  /** `nextCursor` of an earlier page; one that names nothing gives an empty page. */
   readonly cursor?: string
 }
 
@@ -107,6 +108,16 @@ export type ChangeResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly why: 'not-found' | 'conflict'; readonly detail: string }
 
+/** One version of the settings, who made it and why. */
+export interface SettingsVersion {
+  readonly settings: EngineSettings
+  readonly time: string
+  readonly actor: string
+  readonly reason: string
+  /** When what this version loosened ends, ISO 8601; null for a change without an end. */
+  readonly expires: string | null
+}
+
 export interface ReadinessCheck {
   readonly name: string
   readonly ok: boolean
@@ -129,11 +140,14 @@ export interface ControlPlane {
   extendDecision(id: string, holdSeconds: number, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
   approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
   settings(): Promise<EngineSettings>
-  /** Fails with `conflict` when `expectedVersion` is not the current one. */
-  putSettings(next: Omit<EngineSettings, 'version'>, expectedVersion: number, actor: Actor, reason: string): Promise<ChangeResult<EngineSettings>>
-  /** Newest first. */
-  settingsHistory(limit: number): Promise<readonly { readonly settings: EngineSettings; readonly time: string; readonly actor: string; readonly reason: string }[]>
-  /** Makes an earlier version current again under a new version number. */
-  revertSettings(version: number, actor: Actor, reason: string): Promise<ChangeResult<EngineSettings>>
+  /**
+   * Fails with `conflict` when `expectedVersion` is not the current one. `expires` (ISO 8601) is kept in the
+   * history: what the change loosened goes back to what it was before from then on; null for no end.
+   */
+  putSettings(next: Omit<EngineSettings, 'version'>, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>>
+  /** Newest first, the current version included. */
+  settingsHistory(limit: number): Promise<readonly SettingsVersion[]>
+  /** Makes an earlier version current again under a new version number; the rest as for `putSettings`. */
+  revertSettings(version: number, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>>
   audit(afterSeq: number, limit: number): Promise<readonly AuditView[]>
 }

@@ -1,0 +1,93 @@
+import {
+  CELLS,
+  CORE,
+  DAY_WINDOW,
+  DERIVED,
+  hourOfWeek,
+  LEVEL_REQUESTS,
+  LEVEL_STEPS_PER_NAT,
+  LEVEL_VOLUME,
+  LEVEL_WEIGHT,
+  levelCell,
+  M2,
+  MEAN,
+  SEEN,
+  WINDOW_COUNT,
+} from './layout.ts'
+import type { Prior } from './prior.ts'
+import type { ProfileView } from './slab.ts'
+import { studentRange99 } from './tail.ts'
+
+/** Windows that the prior's within-variance is worth. */
+const PRIOR_WINDOWS = 4
+/** Tails never get thinner than a Student-t with this many degrees of freedom: traffic is not Gaussian. */
+const MAX_DOF = 30
+/** No caller is more regular than this (standard deviation in nats). */
+const MIN_VARIANCE = 0.04
+/** Weight of a level cell at which half of its offset is believed. */
+const LEVEL_HALF_WEIGHT = 1.5
+
+/** What the profile predicts for one cell: a Student-t on ln(1 + total of the whole window). */
+export interface Prediction {
+  readonly center: number
+  readonly scale: number
+  readonly dof: number
+  /** Share of own history in the center; the rest is the peers' prior. */
+  readonly ownShare: number
+}
+
+/** Degrees of freedom of a cell's predictive distribution. */
+export function degreesOfFreedom(seen: number): number {
+  const dof = PRIOR_WINDOWS + seen
+  return dof < MAX_DOF ? dof : MAX_DOF
+}
+
+/** How far this hour's totals usually lie from the principal's mean, in nats; 0 where nothing is known. */
+export function levelOffset(view: ProfileView, metric: number, hourIndex: number): number {
+  const cell = levelCell(hourOfWeek(hourIndex))
+  const weight = view.u16[(view.base + LEVEL_WEIGHT) / 2 + cell]!
+  if (weight === 0) return 0
+  const base = metric === 0 ? LEVEL_REQUESTS : LEVEL_VOLUME
+  const steps = view.i16[(view.base + base) / 2 + cell]!
+  return ((steps / LEVEL_STEPS_PER_NAT) * weight) / (weight + LEVEL_HALF_WEIGHT)
+}
+
+/**
+ * The predictive distribution of one cell: normal-inverse-gamma style shrinkage of own statistics to the
+ * prior. The mean has weight n / (n + s2/tau2); its remaining uncertainty, the spread of windows and the
+ * Poisson noise of small counts add up in the scale (Gelman et al., Bayesian Data Analysis, ch. 3 and 5).
+ */
+export function predict(view: ProfileView, prior: Prior, cell: number, hourIndex: number): Prediction {
+  const f = view.base / 4 + cell
+  const seen = view.f32[f + SEEN / 4]!
+  const within = (PRIOR_WINDOWS * prior.within[cell]! + view.f32[f + M2 / 4]!) / (PRIOR_WINDOWS + seen)
+  const between = prior.between[cell]!
+  const ownShare = seen / (seen + within / between)
+  let center = ownShare * view.f32[f + MEAN / 4]! + (1 - ownShare) * prior.center[cell]!
+  if (cell % WINDOW_COUNT !== DAY_WINDOW) center += levelOffset(view, (cell / WINDOW_COUNT) | 0, hourIndex)
+  if (center < 0) center = 0
+  const variance = within + (1 - ownShare) * between + MIN_VARIANCE + Math.exp(-center)
+  return { center, scale: Math.sqrt(variance), dof: degreesOfFreedom(seen), ownShare }
+}
+
+/** Recomputes the derived fields that the hot path reads. A pure function of stored fields and prior. */
+export function derive(view: ProfileView, prior: Prior): void {
+  const hourIndex = view.u32[(view.base + CORE.hourIndex) / 4]!
+  const f = (view.base + view.derived) / 4
+  for (let cell = 0; cell < CELLS; cell++) {
+    const p = predict(view, prior, cell, hourIndex)
+    view.f32[f + DERIVED.median / 4 + cell] = Math.expm1(p.center)
+    view.f32[f + DERIVED.center / 4 + cell] = p.center
+    view.f32[f + DERIVED.inverseScale / 4 + cell] = 1 / p.scale
+  }
+  view.u32[f + DERIVED.version / 4] = prior.version + 1
+}
+
+/** The middle and the 99 % range of a prediction, as counts. */
+export function rangeOf(p: Prediction): { expected: number; range: [number, number] } {
+  const reach = studentRange99(p.dof) * p.scale
+  return {
+    expected: Math.expm1(p.center),
+    range: [Math.max(0, Math.expm1(p.center - reach)), Math.expm1(p.center + reach)],
+  }
+}

@@ -1,0 +1,128 @@
+import { CELLS } from './layout.ts'
+
+/**
+ * What is known about the callers of all tenants of a partition: how the means of principals spread, how
+ * one principal's windows spread around its mean, and when people are active. Immutable once cut; the
+ * prior of every newcomer and the anchor of everybody else.
+ */
+export interface Prior {
+  readonly version: number
+  /** Mean of principals' means of ln(1 + total), per cell. */
+  readonly center: Float64Array
+  /** Variance of principals' means, per cell. */
+  readonly between: Float64Array
+  /** Variance of one principal's windows around its own mean, per cell. */
+  readonly within: Float64Array
+  /** Share of active hours per hour of the week; adds up to 1. */
+  readonly hours: Float64Array
+}
+
+/** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */
+const STEPS = 1024
+/** Closed windows a principal needs before it counts in what is known about all: newcomers weigh nothing. */
+export const MIN_WINDOWS_IN_PRIOR = 5
+/** Principals that the built-in prior is worth, so that three early callers do not define normal. */
+const BUILT_IN_WEIGHT = 8
+const HOURS_WEIGHT = 336
+const MIN_BETWEEN = 1
+const MIN_WITHIN = 0.15
+const MAX_WITHIN = 4
+/** Built-in prior: a few to a few hundred calls, wide enough to accuse nobody. Order of the cells. */
+const BUILT_IN_CENTER = [1.2, 1.8, 2.4, 3.5, 2, 2.8, 3.6, 5, 8, 9, 10, 11.5]
+const BUILT_IN_BETWEEN = 6
+const BUILT_IN_WITHIN = 0.8
+
+/** Integer sums over principals, kept up to date window by window. Order of additions does not matter. */
+export interface PriorSums {
+  /** Principals counted, per cell. */
+  readonly count: Float64Array
+  readonly sum: Float64Array
+  readonly squares: Float64Array
+  readonly within: Float64Array
+  /** Active hours, per hour of the week. */
+  readonly hours: Float64Array
+}
+
+export function emptyPriorSums(): PriorSums {
+  return {
+    count: new Float64Array(CELLS),
+    sum: new Float64Array(CELLS),
+    squares: new Float64Array(CELLS),
+    within: new Float64Array(CELLS),
+    hours: new Float64Array(168),
+  }
+}
+
+/** Moves one principal's contribution to a cell from its former to its present statistics. */
+export function movePrior(
+  sums: PriorSums,
+  cell: number,
+  before: { seen: number; mean: number; m2: number },
+  after: { seen: number; mean: number; m2: number },
+): void {
+  if (before.seen >= MIN_WINDOWS_IN_PRIOR) addPrior(sums, cell, before, -1)
+  if (after.seen >= MIN_WINDOWS_IN_PRIOR) addPrior(sums, cell, after, 1)
+}
+
+function addPrior(sums: PriorSums, cell: number, s: { seen: number; mean: number; m2: number }, sign: number): void {
+  const mean = Math.round(s.mean * STEPS)
+  const within = Math.round((Math.min(MAX_WITHIN, s.m2 / Math.max(1, s.seen - 1))) * STEPS)
+  sums.count[cell]! += sign
+  sums.sum[cell]! += sign * mean
+  sums.squares[cell]! += sign * mean * mean
+  sums.within[cell]! += sign * within
+}
+
+/** Cuts an immutable prior from the sums, shrunk to the built-in one. */
+export function cutPrior(sums: PriorSums, version: number): Prior {
+  const center = new Float64Array(CELLS)
+  const between = new Float64Array(CELLS)
+  const within = new Float64Array(CELLS)
+  for (let cell = 0; cell < CELLS; cell++) {
+    const n = sums.count[cell]!
+    const mean = n === 0 ? 0 : sums.sum[cell]! / n / STEPS
+    const spread = n === 0 ? 0 : Math.max(0, sums.squares[cell]! / n / STEPS / STEPS - mean * mean)
+    const k = n / (n + BUILT_IN_WEIGHT)
+    const builtIn = BUILT_IN_CENTER[cell]!
+    center[cell] = k * mean + (1 - k) * builtIn
+    const disagreement = k * (1 - k) * (mean - builtIn) * (mean - builtIn)
+    between[cell] = Math.max(MIN_BETWEEN, k * spread + (1 - k) * BUILT_IN_BETWEEN + (n === 0 ? 0 : disagreement))
+    const own = n === 0 ? 0 : sums.within[cell]! / n / STEPS
+    within[cell] = Math.max(MIN_WITHIN, k * own + (1 - k) * BUILT_IN_WITHIN)
+  }
+  return { version, center, between, within, hours: cutHours(sums.hours) }
+}
+
+function cutHours(hours: Float64Array): Float64Array {
+  let total = 0
+  for (const h of hours) total += h
+  const share = new Float64Array(168)
+  for (let h = 0; h < 168; h++) {
+    share[h] = (hours[h]! + HOURS_WEIGHT / 168) / (total + HOURS_WEIGHT)
+  }
+  return share
+}
+
+/** Number of Float64 values in {@link encodePriorSums}. */
+const SUMS_LENGTH = 4 * CELLS + 168
+
+export function encodePriorSums(sums: PriorSums): Float64Array {
+  const out = new Float64Array(SUMS_LENGTH)
+  out.set(sums.count, 0)
+  out.set(sums.sum, CELLS)
+  out.set(sums.squares, 2 * CELLS)
+  out.set(sums.within, 3 * CELLS)
+  out.set(sums.hours, 4 * CELLS)
+  return out
+}
+
+export function decodePriorSums(values: Float64Array): PriorSums {
+  return {
+    count: values.slice(0, CELLS),
+    sum: values.slice(CELLS, 2 * CELLS),
+    squares: values.slice(2 * CELLS, 3 * CELLS),
+    within: values.slice(3 * CELLS, 4 * CELLS),
+    hours: values.slice(4 * CELLS, SUMS_LENGTH),
+  }
+}
+

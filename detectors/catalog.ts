@@ -1,0 +1,6 @@
+import type { Detector } from './detector.ts'
+import offHours from './off-hours.ts'
+import volume from './volume.ts'
+
+/** Every detector, in the order in which their sections lie in a profile. */
+export const DETECTORS: readonly Detector[] = [volume, offHours]

@@ -1,0 +1,215 @@
+import type { Action, Decision, Scope } from '../core/decision.ts'
+import { entityId } from '../core/event.ts'
+import { idOf } from '../core/hash.ts'
+import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
+import { isoTime, SECOND_MS } from '../core/time.ts'
+import { type Incident, isHeld, MAX_TRANSITIONS } from './incident.ts'
+import { allowedBy, modeFor } from './modes.ts'
+import type { Step } from './policy.ts'
+import type { EngineSettings } from './settings.ts'
+import { severityOf } from './severity.ts'
+import { summarise } from './summary.ts'
+
+/** What the engine has to say to people and gateways, in order. */
+export interface Output {
+  readonly kind: 'alert' | 'decision'
+  readonly alert?: AlertRecord
+  readonly decision?: Decision
+}
+
+/** Resolved incidents kept for reading. */
+const MAX_RESOLVED = 2_000
+
+/**
+ * Open incidents of a partition by principal, and their transitions. Knows no detector and no profile:
+ * it is handed numbers and answers with alerts and decisions.
+ */
+export class IncidentBook {
+  readonly outputs: Output[] = []
+  private readonly open = new Map<string, Incident>()
+  private readonly byId = new Map<string, Incident>()
+  private readonly dirty = new Set<Incident>()
+  private readonly removed: string[] = []
+  private resolved = 0
+  private due = Number.POSITIVE_INFINITY
+
+  get openCount(): number {
+    return this.open.size
+  }
+
+  /** Earliest instant at which an incident may resolve, epoch ms of event time; infinite when none is open. */
+  get nextDue(): number {
+    return this.due
+  }
+
+  ofPrincipal(key: string): Incident | undefined {
+    return this.open.get(key)
+  }
+
+  ofId(id: string): Incident | undefined {
+    return this.byId.get(id)
+  }
+
+  openIncidents(): Iterable<Incident> {
+    return this.open.values()
+  }
+
+  add(key: string, incident: Incident): void {
+    this.open.set(key, incident)
+    this.byId.set(incident.id, incident)
+    this.dirty.add(incident)
+  }
+
+  /** Notes a change of an incident's content; moves its due time. */
+  touch(incident: Incident, settings: EngineSettings): void {
+    this.dirty.add(incident)
+    this.due = Math.min(this.due, incident.lastDemandAt + settings.values.quietSeconds * SECOND_MS)
+  }
+
+  /** Raises the severity if the evidence does and says so; the first call opens the incident. */
+  assess(incident: Incident, settings: EngineSettings): void {
+    const severity = severityOf(incident, settings.values)
+    const first = incident.transitions.length === 0
+    if (!first && SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(incident.severity)) return
+    incident.severity = severity
+    this.transition(incident, first ? 'opened' : 'escalated', incident.lastEventAt)
+  }
+
+  private transition(incident: Incident, transition: IncidentTransition, at: number): void {
+    const alert: AlertRecord = {
+      id: idOf('alr', incident.id, transition, incident.transitions.length),
+      incident: incident.id,
+      time: isoTime(at),
+      tenant: incident.tenant,
+      transition,
+      entity: incident.entity,
+      detectors: incident.detectors,
+      severity: incident.severity,
+      score: incident.score,
+      surprise: incident.surprise,
+      summary: summarise(incident),
+      reasons: incident.reasons,
+      owasp: incident.owasp,
+      firstEventTime: isoTime(incident.openedAt),
+      lastEventTime: isoTime(incident.lastEventAt),
+      events: incident.events,
+    }
+    if (incident.transitions.length < MAX_TRANSITIONS) incident.transitions.push(alert)
+    this.outputs.push({ kind: 'alert', alert })
+  }
+
+  /** Turns a step of the ladder into a decision; nothing for an allowed principal. */
+  decide(incident: Incident, step: Step, settings: EngineSettings, at: number): void {
+    if (allowedBy(settings, incident.tenant, incident.entity.id, at) !== null) return
+    const mode = modeFor(settings.modes, {
+      principal: entityId(incident.principal),
+      groups: incident.groups,
+      gateway: incident.gateway.id,
+      detector: incident.detectors[0] ?? '',
+      action: step.action,
+    })
+    const holdSeconds = settings.values.holdSeconds
+    const decision = this.decision(incident, step.action, step.scope, at, { mode, holdSeconds, limit: step.limit, tokenExp: step.tokenExp })
+    incident.rung = Math.max(incident.rung, step.rung)
+    incident.attempts = 0
+    incident.since = { records: 0, requests: 0, bytes: 0, events: 0 }
+    const { id, action, scope } = decision
+    incident.issued.push({ id, action, mode, scope, at, holdUntil: at + holdSeconds * SECOND_MS })
+    if (incident.issued.length > 16) incident.issued.shift()
+    this.outputs.push({ kind: 'decision', decision })
+  }
+
+  private decision(
+    incident: Incident,
+    action: Action,
+    scope: Scope,
+    at: number,
+    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp'>,
+  ): Decision {
+    return {
+      id: idOf('dec', incident.id, action, scope.kind, at, incident.events),
+      time: isoTime(at),
+      tenant: incident.tenant,
+      entity: incident.entity,
+      action,
+      scope,
+      mode: rest.mode,
+      holdSeconds: rest.holdSeconds,
+      limit: rest.limit,
+      incident: incident.id,
+      reason: summarise(incident),
+      principal: incident.principal,
+      gateway: incident.gateway,
+      tokenExp: rest.tokenExp,
+      evidenceAt: incident.evidenceAt,
+    }
+  }
+
+  /** Resolves what has been quiet for long enough; transitions carry the time at which they were due. */
+  resolveDue(now: number, settings: EngineSettings, onResolved: (incident: Incident) => void): void {
+    if (now < this.due) return
+    const quiet = settings.values.quietSeconds * SECOND_MS
+    const due = [...this.open.values()].filter((i) => i.lastDemandAt + quiet <= now)
+    due.sort((a, b) => a.lastDemandAt - b.lastDemandAt || (a.id < b.id ? -1 : 1))
+    for (const incident of due) {
+      this.resolve(incident, incident.lastDemandAt + quiet)
+      onResolved(incident)
+    }
+    this.due = Number.POSITIVE_INFINITY
+    for (const i of this.open.values()) this.due = Math.min(this.due, i.lastDemandAt + quiet)
+  }
+
+  /** Ends an open incident and tells people; decisions stand until they expire. */
+  resolve(incident: Incident, at: number): void {
+    incident.resolvedAt = at
+    this.transition(incident, 'resolved', at)
+    for (const [key, open] of this.open) if (open === incident) this.open.delete(key)
+    this.dirty.add(incident)
+    this.resolved++
+    this.forgetOldest()
+  }
+
+  /** Lifts the decisions of an incident that still hold, because a person said so. */
+  releaseAll(incident: Incident, at: number): void {
+    const held = isHeld(incident, at)
+    for (const issued of incident.issued) issued.holdUntil = Math.min(issued.holdUntil, at)
+    const last = incident.issued.at(-1)
+    if (!held || last === undefined) return
+    const rest = { mode: 'enforce' as const, holdSeconds: 0, limit: null, tokenExp: null }
+    this.outputs.push({ kind: 'decision', decision: this.decision(incident, 'release', last.scope, at, rest) })
+    this.dirty.add(incident)
+  }
+
+  private forgetOldest(): void {
+    if (this.resolved <= MAX_RESOLVED) return
+    let oldest: Incident | null = null
+    for (const incident of this.byId.values()) {
+      if (incident.resolvedAt === null) continue
+      if (oldest === null || incident.resolvedAt < oldest.resolvedAt! || (incident.resolvedAt === oldest.resolvedAt && incident.id < oldest.id)) {
+        oldest = incident
+      }
+    }
+    if (oldest === null) return
+    this.byId.delete(oldest.id)
+    this.dirty.delete(oldest)
+    this.removed.push(oldest.id)
+    this.resolved--
+  }
+
+  /** Incidents changed and ids removed since the last call. */
+  takeChanges(): { changed: readonly Incident[]; removed: readonly string[] } {
+    const changes = { changed: [...this.dirty], removed: this.removed.splice(0) }
+    this.dirty.clear()
+    return changes
+  }
+
+  restore(key: string, incident: Incident, settings: EngineSettings): void {
+    this.byId.set(incident.id, incident)
+    if (incident.resolvedAt !== null) {
+      this.resolved++
+      return
+    }
+    this.open.set(key, incident)
+    this.due = Math.min(this.due, incident.lastDemandAt + settings.values.quietSeconds * SECOND_MS)
+  }
+}

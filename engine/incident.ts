@@ -1,0 +1,158 @@
+import { emptyQuarantine, type QuarantinedWindows } from '../baseline/windows.ts'
+import type { Action, Entity, Mode, Scope } from '../core/decision.ts'
+import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
+import { idOf } from '../core/hash.ts'
+import type { AlertRecord, Severity } from '../core/incident.ts'
+import type { Reason } from '../core/opinion.ts'
+
+/** A token seen on surprising calls, by the claims that the gateway verified. */
+export interface SeenToken {
+  readonly iss: string | null
+  readonly sub: string | null
+  readonly jti: string | null
+  readonly iat: number | null
+  readonly exp: number | null
+  events: number
+}
+
+/** A decision that this incident led to. */
+export interface IssuedDecision {
+  readonly id: string
+  readonly action: Action
+  readonly mode: Mode
+  readonly scope: Scope
+  /** Event time, epoch ms. */
+  readonly at: number
+  /** Event time, epoch ms; moved back to the release when a person lifts it. */
+  holdUntil: number
+}
+
+/**
+ * The surprising calls of one entity with gaps below `quiet`. Plain JSON, so it is stored as it is; all
+ * lists in it are bounded.
+ */
+export interface Incident {
+  readonly id: string
+  readonly tenant: string
+  readonly principal: Principal
+  readonly entity: Entity
+  readonly gateway: { readonly kind: string; readonly id: string }
+  readonly groups: readonly string[]
+  readonly openedAt: number
+  /** When it resolved, or null while it is open. */
+  resolvedAt: number | null
+  lastEventAt: number
+  /** Last surprising or refused call: what `quiet` is measured from. */
+  lastDemandAt: number
+  /** Receipt of the newest evidence, epoch ms. */
+  evidenceAt: number
+  events: number
+  surprise: number
+  score: number
+  severity: Severity
+  detectors: readonly string[]
+  owasp: readonly string[]
+  reasons: readonly Reason[]
+  records: number
+  requests: number
+  bytes: number
+  tokens: SeenToken[]
+  /** Surprising calls whose token found no place in `tokens` or had none. */
+  otherTokens: number
+  credential: string | null
+  /** Strongest rung taken: 0 none, 1 throttle, 2 block, 3 token revoked, 4 subject or credential revoked. */
+  rung: number
+  issued: IssuedDecision[]
+  /** Refused calls, or surprising ones that still got through, since the last decision. */
+  attempts: number
+  /** Impact since the last decision: what a renewal after expiry is measured by. */
+  since: { records: number; requests: number; bytes: number; events: number }
+  transitions: AlertRecord[]
+  quarantine: QuarantinedWindows
+  /** Set when open for longer than `maxFreeze` without enforcement: learning has resumed, bounded. */
+  stale: boolean
+}
+
+const MAX_TOKENS = 8
+/** Transitions kept with an incident: opened, three escalations, resolved. */
+export const MAX_TRANSITIONS = 5
+
+export function openIncident(event: AccessEvent, at: number): Incident {
+  const entity: Entity = { type: event.principal.kind === 'ip' ? 'ip' : 'principal', id: entityId(event.principal) }
+  return {
+    id: idOf('inc', event.tenant, entity.type, event.principal.kind, event.principal.id, event.id, at),
+    tenant: event.tenant,
+    principal: event.principal,
+    entity,
+    gateway: event.gateway,
+    groups: event.parents,
+    openedAt: at,
+    resolvedAt: null,
+    lastEventAt: at,
+    lastDemandAt: at,
+    evidenceAt: 0,
+    events: 0,
+    surprise: 0,
+    score: 0,
+    severity: 'low',
+    detectors: [],
+    owasp: [],
+    reasons: [],
+    records: 0,
+    requests: 0,
+    bytes: 0,
+    tokens: [],
+    otherTokens: 0,
+    credential: null,
+    rung: 0,
+    issued: [],
+    attempts: 0,
+    since: { records: 0, requests: 0, bytes: 0, events: 0 },
+    transitions: [],
+    quarantine: emptyQuarantine(),
+    stale: false,
+  }
+}
+
+/** Adds a surprising call's impact, time and token. */
+export function addEvidence(incident: Incident, event: AccessEvent, at: number): void {
+  incident.events++
+  incident.lastEventAt = at
+  incident.lastDemandAt = at
+  incident.evidenceAt = Math.max(incident.evidenceAt, Number.isNaN(event.receivedAt) ? at : event.receivedAt)
+  incident.requests++
+  incident.since.requests++
+  incident.since.events++
+  if (event.refusedBy === null) {
+    incident.records += event.records ?? 0
+    incident.bytes += event.responseBytes ?? 0
+    incident.since.records += event.records ?? 0
+    incident.since.bytes += event.responseBytes ?? 0
+  }
+  if (event.credential !== null) incident.credential = event.credential
+  addToken(incident, event)
+}
+
+function addToken(incident: Incident, event: AccessEvent): void {
+  const { token } = event
+  if (token === null || !event.principal.verified) {
+    incident.otherTokens++
+    return
+  }
+  const known = incident.tokens.find((t) => t.jti === token.jti && t.iss === token.iss && t.sub === token.sub && t.iat === token.iat)
+  if (known !== undefined) {
+    known.events++
+    return
+  }
+  if (incident.tokens.length === MAX_TOKENS) {
+    incident.otherTokens++
+    return
+  }
+  const { iss, sub, jti, iat, exp } = token
+  incident.tokens.push({ iss, sub, jti, iat, exp, events: 1 })
+}
+
+/** Whether an enforced decision of the incident holds at an instant of event time. */
+export function isHeld(incident: Incident, at: number): boolean {
+  return incident.issued.some((d) => d.mode === 'enforce' && d.action !== 'release' && d.holdUntil > at)
+}

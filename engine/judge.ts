@@ -1,0 +1,89 @@
+import { FIXED_BYTES } from '../baseline/layout.ts'
+import type { Prior } from '../baseline/prior.ts'
+import type { ProfileView } from '../baseline/slab.ts'
+import type { AccessEvent } from '../core/event.ts'
+import type { Reason, VerdictPart } from '../core/opinion.ts'
+import { ABSTAIN, type Detector, type Question, type Section } from '../detectors/detector.ts'
+import { combine } from './combine.ts'
+
+interface MutablePart {
+  detector: string
+  surprise: number
+  weight: number
+}
+
+interface MutableQuestion {
+  event: AccessEvent
+  profile: ProfileView
+  prior: Prior
+  newHour: boolean
+}
+
+/** The detectors in use, their places in a profile, and the scratch memory of one judgement. */
+export class Judge {
+  readonly detectors: readonly Detector[]
+  readonly sections: readonly Section[]
+  readonly sectionBytes: number
+  /** Parts of the last judgement; overwritten by the next. */
+  readonly parts: MutablePart[] = []
+  private readonly spare: MutablePart[]
+  private readonly question: MutableQuestion | { event: null } = { event: null }
+
+  constructor(detectors: readonly Detector[]) {
+    this.detectors = detectors
+    let offset = FIXED_BYTES
+    this.sections = detectors.map((d) => {
+      const section = { offset, bytes: d.sectionBytes }
+      offset += d.sectionBytes
+      return section
+    })
+    this.sectionBytes = offset - FIXED_BYTES
+    this.spare = detectors.map((d) => ({ detector: d.name, surprise: 0, weight: d.weight }))
+  }
+
+  /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
+  score(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): number | null {
+    const question = this.ask(event, profile, prior, newHour)
+    this.parts.length = 0
+    for (let i = 0; i < this.detectors.length; i++) {
+      const surprise = this.detectors[i]!.score(question, this.sections[i]!)
+      if (surprise === ABSTAIN) continue
+      const part = this.spare[i]!
+      part.surprise = surprise
+      this.parts.push(part)
+    }
+    return combine(this.parts)
+  }
+
+  /** Lets every detector take the last call as normal. */
+  learn(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): void {
+    const question = this.ask(event, profile, prior, newHour)
+    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.learn(question, this.sections[i]!)
+  }
+
+  /** Reasons of the last judgement, strongest detector first; their weights add up to 1. */
+  explain(event: AccessEvent, profile: ProfileView, prior: Prior): { reasons: Reason[]; parts: VerdictPart[] } {
+    const question = this.ask(event, profile, prior, false)
+    const parts = this.parts.map((p) => ({ ...p })).sort((a, b) => b.surprise - a.surprise)
+    const total = parts.reduce((sum, p) => sum + p.weight * p.surprise, 0)
+    const reasons: Reason[] = []
+    for (const part of parts) {
+      const i = this.detectors.findIndex((d) => d.name === part.detector)
+      const share = total === 0 ? 0 : (part.weight * part.surprise) / total
+      const own = this.detectors[i]!.explain(question, this.sections[i]!)
+      const sum = own.reduce((s, r) => s + r.weight, 0)
+      for (const reason of own) reasons.push({ ...reason, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
+    }
+    return { reasons, parts }
+  }
+
+  /** OWASP items of the detectors that contributed. */
+  owaspOf(parts: readonly VerdictPart[]): string[] {
+    const items = this.detectors.filter((d) => parts.some((p) => p.detector === d.name && p.surprise >= 1))
+    return [...new Set(items.flatMap((d) => d.owasp))].sort()
+  }
+
+  private ask(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): Question {
+    return Object.assign(this.question, { event, profile, prior, newHour })
+  }
+}

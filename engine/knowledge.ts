@@ -1,0 +1,144 @@
+import {
+  cutPrior,
+  decodePriorSums,
+  emptyPriorSums,
+  encodePriorSums,
+  type Prior,
+  type PriorSums,
+} from '../baseline/prior.ts'
+import { BINS, type Calibration, type CalibrationCounts, cutCalibration, emptyCalibration } from './calibration.ts'
+
+/** What is known about all callers of a partition, frozen. */
+export interface Knowledge {
+  readonly version: number
+  readonly prior: Prior
+  readonly calibration: Calibration
+}
+
+/** The integer sums that knowledge is cut from. */
+export interface Sums {
+  readonly prior: PriorSums
+  readonly calibration: CalibrationCounts
+}
+
+/** Knowledge is cut at multiples of this, in event time, and used one boundary later. */
+export const BOUNDARY_MS = 600_000
+/** A cut that moves no mean by more than this many nats is not worth re-deriving every profile. */
+const MATERIAL_CHANGE = 0.05
+
+export function emptySums(): Sums {
+  return { prior: emptyPriorSums(), calibration: emptyCalibration() }
+}
+
+export function cutKnowledge(sums: Sums, version: number): Knowledge {
+  return { version, prior: cutPrior(sums.prior, version), calibration: cutCalibration(sums.calibration) }
+}
+
+/**
+ * Keeps the knowledge in force and the one waiting for its boundary. Both are remembered as the sums they
+ * were cut from, so a restart has exactly the same answers.
+ */
+export class KnowledgeKeeper {
+  readonly sums: Sums
+  active: Knowledge
+  private activeSums: Float64Array
+  private pendingSums: Float64Array | null = null
+  private boundary = 0
+  /** True when active or pending changed since the last export. */
+  private dirty = true
+
+  constructor() {
+    this.sums = emptySums()
+    this.activeSums = encodeSums(this.sums)
+    this.active = cutKnowledge(this.sums, 0)
+  }
+
+  /** Crosses the boundaries up to `now`: the waiting cut comes into force, a new one starts to wait. */
+  observe(now: number): void {
+    const boundary = Math.floor(now / BOUNDARY_MS)
+    if (boundary === this.boundary) return
+    const first = this.boundary === 0
+    this.boundary = boundary
+    if (!first && this.pendingSums !== null) this.adopt(this.pendingSums)
+    this.pendingSums = encodeSums(this.sums)
+    this.dirty = true
+  }
+
+  private adopt(sums: Float64Array): void {
+    const next = cutKnowledge(decodeSums(sums), this.active.version + 1)
+    this.activeSums = sums
+    this.active = isMaterial(this.active.prior, next.prior) ? next : { ...this.active, calibration: next.calibration }
+    this.adoptedPrior = this.active === next ? sums : this.adoptedPrior
+  }
+
+  /** The sums that the prior in force was cut from; older than `activeSums` when later cuts were immaterial. */
+  private adoptedPrior: Float64Array = encodeSums(emptySums())
+
+  export(): { frozen: Float64Array | null; sums: Float64Array } {
+    const sums = encodeSums(this.sums)
+    if (!this.dirty) return { frozen: null, sums }
+    this.dirty = false
+    const length = sums.length
+    const frozen = new Float64Array(3 + 3 * length)
+    frozen.set([this.active.version, this.boundary, this.pendingSums === null ? 0 : 1])
+    frozen.set(this.adoptedPrior, 3)
+    frozen.set(this.activeSums, 3 + length)
+    if (this.pendingSums !== null) frozen.set(this.pendingSums, 3 + 2 * length)
+    return { frozen, sums }
+  }
+
+  restore(frozen: Float64Array, sums: Float64Array): void {
+    const length = sums.length
+    assignSums(this.sums, decodeSums(sums))
+    this.boundary = frozen[1]!
+    this.adoptedPrior = frozen.slice(3, 3 + length)
+    this.activeSums = frozen.slice(3 + length, 3 + 2 * length)
+    this.pendingSums = frozen[2] === 1 ? frozen.slice(3 + 2 * length) : null
+    const version = frozen[0]!
+    this.active = {
+      version,
+      prior: cutPrior(decodeSums(this.adoptedPrior).prior, version),
+      calibration: cutCalibration(decodeSums(this.activeSums).calibration),
+    }
+    this.dirty = false
+  }
+}
+
+function isMaterial(before: Prior, after: Prior): boolean {
+  for (let i = 0; i < before.center.length; i++) {
+    if (Math.abs(before.center[i]! - after.center[i]!) > MATERIAL_CHANGE) return true
+    if (Math.abs(before.within[i]! / after.within[i]! - 1) > MATERIAL_CHANGE) return true
+    if (Math.abs(before.between[i]! / after.between[i]! - 1) > MATERIAL_CHANGE) return true
+  }
+  for (let h = 0; h < 168; h++) {
+    if (Math.abs(before.hours[h]! - after.hours[h]!) > MATERIAL_CHANGE / 168) return true
+  }
+  return false
+}
+
+function encodeSums(sums: Sums): Float64Array {
+  const prior = encodePriorSums(sums.prior)
+  const out = new Float64Array(prior.length + 2 * BINS)
+  out.set(prior)
+  out.set(sums.calibration.events, prior.length)
+  out.set(sums.calibration.dayMaxima, prior.length + BINS)
+  return out
+}
+
+function decodeSums(values: Float64Array): Sums {
+  const length = values.length - 2 * BINS
+  return {
+    prior: decodePriorSums(values.slice(0, length)),
+    calibration: { events: values.slice(length, length + BINS), dayMaxima: values.slice(length + BINS) },
+  }
+}
+
+function assignSums(target: Sums, source: Sums): void {
+  target.prior.count.set(source.prior.count)
+  target.prior.sum.set(source.prior.sum)
+  target.prior.squares.set(source.prior.squares)
+  target.prior.within.set(source.prior.within)
+  target.prior.hours.set(source.prior.hours)
+  target.calibration.events.set(source.calibration.events)
+  target.calibration.dayMaxima.set(source.calibration.dayMaxima)
+}

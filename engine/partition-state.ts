@@ -1,0 +1,163 @@
+import { copyProfile, decodeProfile, encodeProfile, type StoredSection } from '../baseline/codec.ts'
+import { DERIVED } from '../baseline/layout.ts'
+import { CurfewError } from '../core/errors.ts'
+import { profileKey } from '../core/event.ts'
+import { keyedHash } from '../core/hash.ts'
+import type { Incident } from './incident.ts'
+import type { Partition } from './partition.ts'
+
+/** What changed since the last checkpoint, as keys and bytes of the state store. */
+export interface StateChanges {
+  readonly puts: Map<string, Uint8Array>
+  readonly deletes: string[]
+}
+
+/** Prefixes of the keys of a partition. */
+export const PROFILE_PREFIX = 'p:'
+export const INCIDENT_PREFIX = 'i:'
+const DUPLICATES_PREFIX = 'd:'
+const CORRUPT_PREFIX = 'corrupt:'
+const SUMS_KEY = 'k:sums'
+const FROZEN_KEY = 'k:frozen'
+const CLOCK_KEY = 's:clock'
+
+const text = new TextEncoder()
+const utf8 = new TextDecoder()
+
+/** Key of a profile: the tenant by hash too, since a log field may name it. */
+export function profileStoreKey(identityKey: Uint8Array, tenant: string, principalKey: string): string {
+  return `${PROFILE_PREFIX}${keyedHash(identityKey, tenant).slice(0, 8)}:${keyedHash(identityKey, principalKey)}`
+}
+
+/** Collects what a partition must write, and reads it back. One per partition. */
+export class PartitionState {
+  private readonly partition: Partition
+  private readonly identityKey: Uint8Array
+  private readonly sections: readonly StoredSection[]
+  /** First key numbers of the duplicate exports in the store. */
+  private readonly duplicateChunks: number[] = []
+  /** Control records up to this sequence number are in the state. */
+  controlSeq = 0
+  corrupt = 0
+
+  constructor(partition: Partition, identityKey: Uint8Array) {
+    this.partition = partition
+    this.identityKey = identityKey
+    this.sections = partition.judge.detectors.map((d) => ({ name: d.name, version: d.version, bytes: d.sectionBytes }))
+  }
+
+  /** Takes all changes since the last call; they must be committed, or the state be loaded anew. */
+  takeChanges(): StateChanges {
+    const puts = new Map<string, Uint8Array>()
+    const deletes: string[] = []
+    this.takeProfiles(puts, deletes)
+    const { changed, removed } = this.partition.book.takeChanges()
+    for (const incident of changed) puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
+    for (const id of removed) deletes.push(INCIDENT_PREFIX + id)
+    this.takeDuplicates(puts, deletes)
+    const { frozen, sums } = this.partition.knowledge.export()
+    puts.set(SUMS_KEY, bytesOf(sums))
+    if (frozen !== null) puts.set(FROZEN_KEY, bytesOf(frozen))
+    const { clock, sweptDay, overflowed, late } = this.partition
+    const scalars = { clock: clock.snapshot(), sweptDay, overflowed, late, controlSeq: this.controlSeq }
+    puts.set(CLOCK_KEY, text.encode(JSON.stringify(scalars)))
+    return { puts, deletes }
+  }
+
+  private takeProfiles(puts: Map<string, Uint8Array>, deletes: string[]): void {
+    const { residents } = this.partition
+    const { dirty, removed } = residents.takeChanges()
+    for (const slot of dirty) {
+      const owner = residents.ownerOf(slot)
+      const key = profileStoreKey(this.identityKey, owner.tenant, profileKey(owner.tenant, owner.principal))
+      puts.set(key, encodeProfile(residents.slab.at(slot), owner, this.sections, residents.unknownOf(slot)))
+    }
+    for (const key of removed) {
+      deletes.push(profileStoreKey(this.identityKey, key.slice(0, key.indexOf('\u0000')), key))
+    }
+  }
+
+  private takeDuplicates(puts: Map<string, Uint8Array>, deletes: string[]): void {
+    const fresh = this.partition.duplicates.exportNew()
+    if (fresh === null) return
+    puts.set(duplicateKey(fresh.first), bytesOf(fresh.keys))
+    this.duplicateChunks.push(fresh.first)
+    const { horizon } = this.partition.duplicates
+    // A chunk ends where the next begins; it is needed while any of its keys is.
+    while (this.duplicateChunks.length > 1 && this.duplicateChunks[1]! <= horizon) {
+      deletes.push(duplicateKey(this.duplicateChunks.shift()!))
+    }
+  }
+
+  /**
+   * Loads a stored partition. A newer profile layout throws `STORE_NEWER_LAYOUT` before anything could be
+   * overwritten; a corrupt profile is set aside under another key and its principal starts LEARNING.
+   */
+  async load(entries: AsyncIterable<readonly [string, Uint8Array]>): Promise<void> {
+    const chunks: { first: number; keys: Float64Array }[] = []
+    const incidents: Incident[] = []
+    let sums: Float64Array | null = null
+    let frozen: Float64Array | null = null
+    for await (const [key, bytes] of entries) {
+      if (key.startsWith(PROFILE_PREFIX)) this.loadProfile(key, bytes)
+      else if (key.startsWith(INCIDENT_PREFIX)) incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
+      else if (key.startsWith(DUPLICATES_PREFIX)) chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
+      else if (key === SUMS_KEY) sums = floatsOf(bytes)
+      else if (key === FROZEN_KEY) frozen = floatsOf(bytes)
+      else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
+    }
+    if (sums !== null && frozen !== null) this.partition.knowledge.restore(frozen, sums)
+    this.partition.duplicates.restore(chunks)
+    this.duplicateChunks.push(...chunks.map((c) => c.first).sort((a, b) => a - b))
+    incidents.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1))
+    for (const i of incidents) this.partition.book.restore(profileKey(i.tenant, i.principal), i, this.partition.settings)
+    this.partition.residents.takeChanges()
+    this.partition.refresh()
+  }
+
+  private loadScalars(json: string): void {
+    const s = JSON.parse(json) as { clock: number[]; sweptDay: number; overflowed: number; late: number; controlSeq: number }
+    this.partition.clock.restore(s.clock)
+    this.partition.sweptDay = s.sweptDay
+    this.partition.overflowed = s.overflowed
+    this.partition.late = s.late
+    this.controlSeq = s.controlSeq
+  }
+
+  private loadProfile(key: string, bytes: Uint8Array): void {
+    const decoded = decodeProfile(bytes, this.sections)
+    if (decoded.kind === 'newer') {
+      throw new CurfewError(
+        'STORE_NEWER_LAYOUT',
+        `profile ${key} has layout version ${decoded.version}, newer than this build can read; nothing was written`,
+      )
+    }
+    if (decoded.kind === 'corrupt') {
+      this.corrupt++
+      this.setAside.set(CORRUPT_PREFIX + key, bytes)
+      return
+    }
+    const { residents } = this.partition
+    const slot = residents.add(decoded.owner.tenant, decoded.owner.principal)
+    if (slot < 0) throw new CurfewError('STORE_CORRUPT', 'the store holds more profiles than memory.maxPrincipals allows')
+    const view = residents.slab.at(slot)
+    copyProfile(bytes, view, this.sections)
+    view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
+    residents.carry(slot, decoded.unknown)
+  }
+
+  /** Corrupt blobs met while loading, under the keys at which they should be kept for inspection. */
+  readonly setAside = new Map<string, Uint8Array>()
+}
+
+function duplicateKey(first: number): string {
+  return `${DUPLICATES_PREFIX}${first}`
+}
+
+function bytesOf(values: Float64Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+}
+
+function floatsOf(bytes: Uint8Array): Float64Array {
+  return new Float64Array(bytes.slice().buffer)
+}

@@ -1,0 +1,105 @@
+import type { Action, Limit, Scope } from '../core/decision.ts'
+import { type Incident, isHeld, type SeenToken } from './incident.ts'
+import type { PrincipalState } from './control-plane.ts'
+import { impactOf } from './severity.ts'
+import type { SettingValues } from './settings.ts'
+
+/** What the ladder asks for; the engine adds mode, ids and times. */
+export interface Step {
+  readonly rung: number
+  readonly action: Exclude<Action, 'release'>
+  readonly scope: Scope
+  readonly limit: Limit | null
+  readonly tokenExp: number | null
+}
+
+/** How much the incident threshold must be exceeded before anything is enforced, in decades. */
+const ENFORCEMENT_MARGIN = 1
+/** Share of the surprising calls that a smaller scope must hold to be chosen. */
+const SCOPE_SHARE = 0.9
+/** A throttle may let out this many impact floors of records a minute; otherwise it is a block. */
+const MAX_LEAK_PER_MINUTE = 2
+
+/**
+ * The ladder: throttle (or block, where one call carries too much), then the token, then its subject or
+ * the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
+ */
+export function nextStep(
+  incident: Incident,
+  state: PrincipalState,
+  threshold: number,
+  values: SettingValues,
+  at: number,
+): Step | null {
+  if (incident.stale || incident.resolvedAt !== null) return null
+  if (incident.rung === 0) return firstStep(incident, incident, threshold, values)
+  // A hold that ran out is renewed only by fresh evidence, not by the memory of the old.
+  if (!isHeld(incident, at) && enforces(incident)) return firstStep(incident, incident.since, threshold, values)
+  if (incident.rung >= 4 || state === 'LEARNING') return null
+  if (incident.surprise < values.revokeSurprise || incident.attempts < values.revokeAttempts) return null
+  return incident.rung < 3 ? tokenStep(incident) : subjectStep(incident)
+}
+
+/** A call served to a newer token than the revoked one: the revocation ended a string, not the ability. */
+export function remintStep(incident: Incident, state: PrincipalState): Step | null {
+  return incident.rung === 3 && state !== 'LEARNING' ? subjectStep(incident) : null
+}
+
+function enforces(incident: Incident): boolean {
+  return incident.issued.some((d) => d.mode === 'enforce')
+}
+
+function firstStep(
+  incident: Incident,
+  evidence: { records: number; requests: number; bytes: number; events: number },
+  threshold: number,
+  values: SettingValues,
+): Step | null {
+  const wanted = Math.max(values.throttleSurprise, threshold + ENFORCEMENT_MARGIN)
+  if (incident.surprise < wanted || evidence.events < values.persistenceEvents) return null
+  if (impactOf(evidence, values) < 1) return null
+  const scope: Scope = { kind: 'principal', principal: incident.principal }
+  const perMinute = (values.throttleRequests / values.throttleWindowSeconds) * 60
+  const leak = perMinute * (incident.records / Math.max(1, incident.requests))
+  if (leak > MAX_LEAK_PER_MINUTE * Math.max(1, values.impactRecords)) {
+    return { rung: 2, action: 'block', scope, limit: null, tokenExp: null }
+  }
+  const limit = { requests: values.throttleRequests, windowSeconds: values.throttleWindowSeconds }
+  return { rung: 1, action: 'throttle', scope, limit, tokenExp: null }
+}
+
+function tokenStep(incident: Incident): Step {
+  const token = dominantToken(incident)
+  if (token === null) return subjectStep(incident)
+  const revoke = { rung: 3, action: 'revoke-token' as const, limit: null, tokenExp: token.exp }
+  if (token.jti !== null) return { ...revoke, scope: { kind: 'token', iss: token.iss, jti: token.jti } }
+  if (token.sub !== null && token.iat !== null) {
+    return { ...revoke, scope: { kind: 'token-issue', iss: token.iss, sub: token.sub, iat: token.iat } }
+  }
+  return subjectStep(incident)
+}
+
+/** The widest rung: every token of the subject whatever its age, else the principal itself. */
+function subjectStep(incident: Incident): Step {
+  const sub = incident.tokens.find((t) => t.sub !== null)
+  const sameSubject = incident.tokens.every((t) => t.sub === sub?.sub && t.iss === sub?.iss)
+  if (sub?.sub != null && sameSubject && incident.otherTokens <= incident.events * (1 - SCOPE_SHARE)) {
+    return {
+      rung: 4,
+      action: 'revoke-token',
+      scope: { kind: 'subject', iss: sub.iss, sub: sub.sub, notBefore: null },
+      limit: null,
+      tokenExp: null,
+    }
+  }
+  if (incident.credential !== null) {
+    const scope: Scope = { kind: 'credential', credential: incident.credential, principal: incident.principal }
+    return { rung: 4, action: 'revoke-credential', scope, limit: null, tokenExp: null }
+  }
+  return { rung: 4, action: 'block', scope: { kind: 'principal', principal: incident.principal }, limit: null, tokenExp: null }
+}
+
+function dominantToken(incident: Incident): SeenToken | null {
+  const token = incident.tokens.find((t) => t.events >= SCOPE_SHARE * incident.events)
+  return token ?? null
+}

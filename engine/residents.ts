@@ -1,0 +1,117 @@
+import { type ProfileOwner, type UnknownSection } from '../baseline/codec.ts'
+import { CORE } from '../baseline/layout.ts'
+import { leavePrior } from '../baseline/windows.ts'
+import type { PriorSums } from '../baseline/prior.ts'
+import { ProfileSlab } from '../baseline/slab.ts'
+import { type Principal, profileKey } from '../core/event.ts'
+import { DAY_MS } from '../core/time.ts'
+
+/** A caller with fewer events is a newcomer: dropped first when idle, never kept at the cost of others. */
+export const NEWCOMER_EVENTS = 8
+const NEWCOMER_IDLE_MS = DAY_MS
+const PROFILE_IDLE_MS = 90 * DAY_MS
+
+/**
+ * The profiles of a partition and who they belong to. At the bound a newcomer gets no profile until the
+ * daily sweep has made room; established callers are never evicted for newcomers.
+ */
+export class Residents {
+  readonly slab: ProfileSlab
+  private readonly maxPrincipals: number
+  /** Tenant and kind, then stable id, so that the hot path builds no strings. */
+  private readonly byId = new Map<string, Map<string, Map<string, number>>>()
+  private readonly owners: (ProfileOwner | undefined)[] = []
+  private readonly unknownSections = new Map<number, readonly UnknownSection[]>()
+  private readonly dirtySlots = new Set<number>()
+  private readonly removedKeys = new Set<string>()
+
+  constructor(sectionBytes: number, maxPrincipals: number) {
+    this.slab = new ProfileSlab(sectionBytes)
+    this.maxPrincipals = maxPrincipals
+  }
+
+  get size(): number {
+    return this.slab.size
+  }
+
+  /** The slot of a principal, or -1. */
+  find(tenant: string, principal: Principal): number {
+    return this.byId.get(tenant)?.get(principal.kind)?.get(principal.id) ?? -1
+  }
+
+  /** A new, zeroed profile; -1 at the bound. */
+  add(tenant: string, principal: Principal): number {
+    if (this.slab.size >= this.maxPrincipals) return -1
+    const slot = this.slab.allocate()
+    this.owners[slot] = { tenant, principal }
+    this.kindOf(tenant, principal.kind).set(principal.id, slot)
+    this.removedKeys.delete(profileKey(tenant, principal))
+    return slot
+  }
+
+  ownerOf(slot: number): ProfileOwner {
+    return this.owners[slot]!
+  }
+
+  /** The label is what people call a principal now; the profile stays with the stable id. */
+  relabel(slot: number, principal: Principal): void {
+    this.owners[slot] = { tenant: this.owners[slot]!.tenant, principal }
+  }
+
+  unknownOf(slot: number): readonly UnknownSection[] {
+    return this.unknownSections.get(slot) ?? []
+  }
+
+  carry(slot: number, unknown: readonly UnknownSection[]): void {
+    if (unknown.length > 0) this.unknownSections.set(slot, unknown)
+  }
+
+  touch(slot: number): void {
+    this.dirtySlots.add(slot)
+  }
+
+  /** Slots changed and keys removed since the last call. */
+  takeChanges(): { dirty: number[]; removed: string[] } {
+    const changes = { dirty: [...this.dirtySlots], removed: [...this.removedKeys] }
+    this.dirtySlots.clear()
+    this.removedKeys.clear()
+    return changes
+  }
+
+  /** Forgets a principal: its profile goes, and its share in what is known about all. */
+  remove(slot: number, sums: PriorSums): void {
+    const owner = this.owners[slot]
+    if (owner === undefined) return
+    leavePrior(this.slab.at(slot), sums)
+    this.kindOf(owner.tenant, owner.principal.kind).delete(owner.principal.id)
+    this.removedKeys.add(profileKey(owner.tenant, owner.principal))
+    this.owners[slot] = undefined
+    this.unknownSections.delete(slot)
+    this.dirtySlots.delete(slot)
+    this.slab.release(slot)
+  }
+
+  /** Removes idle newcomers and profiles idle for 90 days; `keep` protects open incidents. */
+  sweep(now: number, sums: PriorSums, keep: (slot: number) => boolean): void {
+    for (let slot = 0; slot < this.owners.length; slot++) {
+      if (this.owners[slot] === undefined || keep(slot)) continue
+      const view = this.slab.at(slot)
+      const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
+      const events = view.f64[(view.base + CORE.events) / 8]!
+      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > NEWCOMER_IDLE_MS)) this.remove(slot, sums)
+    }
+  }
+
+  /** Every slot in use. */
+  *slots(): Iterable<number> {
+    for (let slot = 0; slot < this.owners.length; slot++) if (this.owners[slot] !== undefined) yield slot
+  }
+
+  private kindOf(tenant: string, kind: string): Map<string, number> {
+    let kinds = this.byId.get(tenant)
+    if (kinds === undefined) this.byId.set(tenant, (kinds = new Map()))
+    let ids = kinds.get(kind)
+    if (ids === undefined) kinds.set(kind, (ids = new Map()))
+    return ids
+  }
+}

@@ -1,0 +1,28 @@
+import type { Reason } from '../core/opinion.ts'
+import type { Incident } from './incident.ts'
+
+const SPANS: Record<string, string> = { '1m': 'one minute', '10m': 'ten minutes', '1h': 'one hour', '1d': 'one day' }
+
+/** Hours less surprising than this are not worth a word. */
+const MIN_MENTIONED = 1.5
+
+/** One sentence for people: who, the strongest reason with its numbers, and when it was unusual to call. */
+export function summarise(incident: Incident): string {
+  const volume = incident.reasons.find((r) => r.detector === 'volume')
+  const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
+  const parts: string[] = []
+  if (volume !== undefined) parts.push(volumeText(volume))
+  if (hours !== undefined) parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
+  return `${incident.entity.id}: ${parts.join('; ')}`
+}
+
+function volumeText(reason: Reason): string {
+  const [metric, window] = reason.feature.split('/')
+  const usual = `usually ${rounded(reason.expected)}, 99 % of the time at most ${rounded(reason.range[1])}`
+  return `${rounded(reason.observed)} ${metric} in ${SPANS[window ?? ''] ?? window} (${usual}; ${reason.comparedWith})`
+}
+
+function rounded(value: number): string {
+  if (value >= 100) return String(Math.round(value)).replace(/\B(?=(\d{3})+(?!\d))/g, ',')
+  return String(Number(value.toPrecision(2)))
+}
