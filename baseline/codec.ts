@@ -71,7 +71,14 @@ export function encodeProfile(
   return out
 }
 
-function putSection(out: Uint8Array, data: DataView, at: number, name: string, version: number, bytes: Uint8Array): number {
+function putSection(
+  out: Uint8Array,
+  data: DataView,
+  at: number,
+  name: string,
+  version: number,
+  bytes: Uint8Array,
+): number {
   out[at] = name.length
   out.set(text.encode(name), at + 1)
   at += 1 + name.length
@@ -83,24 +90,23 @@ function putSection(out: Uint8Array, data: DataView, at: number, name: string, v
 
 /** Reads the owner of a blob and checks it; call {@link copyProfile} with a slot for the rest. */
 export function decodeProfile(blob: Uint8Array, sections: readonly StoredSection[]): Decoded {
-  if (blob.length < HEADER_BYTES + FIXED_BYTES) return { kind: 'corrupt', detail: `${blob.length} bytes are too few` }
+  if (blob.length < HEADER_BYTES + FIXED_BYTES)
+    return { kind: 'corrupt', detail: `${blob.length} bytes are too few` }
   const data = new DataView(blob.buffer, blob.byteOffset, blob.length)
   if (data.getUint16(0, true) !== MAGIC) return { kind: 'corrupt', detail: 'no profile header' }
   const version = data.getUint16(2, true)
   if (version > LAYOUT_VERSION) return { kind: 'newer', version }
-  if (data.getUint32(4, true) !== crc32(blob.subarray(8))) return { kind: 'corrupt', detail: 'checksum differs' }
+  if (data.getUint32(4, true) !== crc32(blob.subarray(8)))
+    return { kind: 'corrupt', detail: 'checksum differs' }
   const unknown: UnknownSection[] = []
   for (const s of sectionsOf(blob, data)) {
-    if (!sections.some((k) => k.name === s.name && k.version === s.version && k.bytes === s.data.length)) unknown.push(s)
+    if (!sections.some((k) => k.name === s.name && k.version === s.version && k.bytes === s.data.length))
+      unknown.push(s)
   }
   const ownerLength = data.getUint16(8, true)
-  const [tenant, kind, id, label, verified] = JSON.parse(utf8.decode(blob.subarray(blob.length - ownerLength))) as [
-    string,
-    Principal['kind'],
-    string,
-    string,
-    boolean,
-  ]
+  const [tenant, kind, id, label, verified] = JSON.parse(
+    utf8.decode(blob.subarray(blob.length - ownerLength)),
+  ) as [string, Principal['kind'], string, string, boolean]
   return { kind: 'profile', owner: { tenant, principal: { kind, id, label, verified } }, unknown }
 }
 
@@ -112,7 +118,9 @@ export function copyProfile(blob: Uint8Array, view: ProfileView, sections: reado
   let to = view.base + FIXED_BYTES
   for (const s of sections) {
     if (s.bytes === 0) continue
-    const found = stored.find((x) => x.name === s.name && x.version === s.version && x.data.length === s.bytes)
+    const found = stored.find(
+      (x) => x.name === s.name && x.version === s.version && x.data.length === s.bytes,
+    )
     if (found !== undefined) view.bytes.set(found.data, to)
     to += s.bytes
   }

@@ -37,13 +37,25 @@ export function learnActiveHour(view: ProfileView, hourIndex: number): void {
 }
 
 /** How much a closed hour window deviated from the mean: moves the level of its hour. `y` = ln(1 + total), NaN = unknown. */
-export function learnLevel(view: ProfileView, hourIndex: number, yRequests: number, yVolume: number, volumeMetric: number): void {
+export function learnLevel(
+  view: ProfileView,
+  hourIndex: number,
+  yRequests: number,
+  yVolume: number,
+  volumeMetric: number,
+): void {
   const cell = levelCell(hourOfWeek(hourIndex))
   const w = (view.base + LEVEL_WEIGHT) / 2 + cell
   const weight = Math.min(MAX_LEVEL_WEIGHT, view.u16[w]! + 1)
   view.u16[w] = weight
   moveLevel(view, (view.base + LEVEL_REQUESTS) / 2 + cell, yRequests, HOUR_WINDOW, weight)
-  moveLevel(view, (view.base + LEVEL_VOLUME) / 2 + cell, yVolume, volumeMetric * WINDOW_COUNT + HOUR_WINDOW, weight)
+  moveLevel(
+    view,
+    (view.base + LEVEL_VOLUME) / 2 + cell,
+    yVolume,
+    volumeMetric * WINDOW_COUNT + HOUR_WINDOW,
+    weight,
+  )
 }
 
 function moveLevel(view: ProfileView, at: number, y: number, statistics: number, weight: number): void {

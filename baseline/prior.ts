@@ -64,9 +64,14 @@ export function movePrior(
   if (after.seen >= MIN_WINDOWS_IN_PRIOR) addPrior(sums, cell, after, 1)
 }
 
-function addPrior(sums: PriorSums, cell: number, s: { seen: number; mean: number; m2: number }, sign: number): void {
+function addPrior(
+  sums: PriorSums,
+  cell: number,
+  s: { seen: number; mean: number; m2: number },
+  sign: number,
+): void {
   const mean = Math.round(s.mean * STEPS)
-  const within = Math.round((Math.min(MAX_WITHIN, s.m2 / Math.max(1, s.seen - 1))) * STEPS)
+  const within = Math.round(Math.min(MAX_WITHIN, s.m2 / Math.max(1, s.seen - 1)) * STEPS)
   sums.count[cell]! += sign
   sums.sum[cell]! += sign * mean
   sums.squares[cell]! += sign * mean * mean
@@ -86,7 +91,10 @@ export function cutPrior(sums: PriorSums, version: number): Prior {
     const builtIn = BUILT_IN_CENTER[cell]!
     center[cell] = k * mean + (1 - k) * builtIn
     const disagreement = k * (1 - k) * (mean - builtIn) * (mean - builtIn)
-    between[cell] = Math.max(MIN_BETWEEN, k * spread + (1 - k) * BUILT_IN_BETWEEN + (n === 0 ? 0 : disagreement))
+    between[cell] = Math.max(
+      MIN_BETWEEN,
+      k * spread + (1 - k) * BUILT_IN_BETWEEN + (n === 0 ? 0 : disagreement),
+    )
     const own = n === 0 ? 0 : sums.within[cell]! / n / STEPS
     within[cell] = Math.max(MIN_WITHIN, k * own + (1 - k) * BUILT_IN_WITHIN)
   }
@@ -125,4 +133,3 @@ export function decodePriorSums(values: Float64Array): PriorSums {
     hours: values.slice(4 * CELLS, SUMS_LENGTH),
   }
 }
-

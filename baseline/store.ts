@@ -15,6 +15,7 @@ export interface Checkpoint {
   readonly deletes: readonly string[]
 }
 
+/** What waits in the outbox: for people or for gateways. */
 export type OutboxKind = 'alert' | 'decision'
 
 /** Something that must reach people or gateways once. `seq` counts up per partition from 1. */

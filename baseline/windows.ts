@@ -54,7 +54,12 @@ export function emptyQuarantine(): QuarantinedWindows {
  * quarantined calls. Time never runs backwards here; the caller clamps late calls to `lastSeen`.
  * Returns true when the hour changed.
  */
-export function advance(view: ProfileView, time: number, learning: Learning, quarantine: QuarantinedWindows | null): boolean {
+export function advance(
+  view: ProfileView,
+  time: number,
+  learning: Learning,
+  quarantine: QuarantinedWindows | null,
+): boolean {
   const u = (view.base + WINDOW_INDEX) / 4
   const minute = Math.floor(time / WINDOW_MS[0])
   if (view.u32[u] === minute) return false

@@ -67,4 +67,5 @@ export const MAX_LINE_BYTES = 1_048_576
 export const MAX_DEPTH = 64
 /** Event time may lie this far before and after receipt (design: 7 d, 2 min). */
 export const MAX_PAST_MS = 7 * 86_400_000
+/** How far after receipt an event time may lie. */
 export const MAX_FUTURE_MS = 120_000

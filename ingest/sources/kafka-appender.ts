@@ -1,0 +1,115 @@
+import { CurfewError } from '../../core/errors.ts'
+import type { EventLog } from '../source.ts'
+import type { KafkaProducer, OutgoingMessage } from './kafka-client.ts'
+
+type Entry = Parameters<EventLog['append']>[0][number]
+
+interface Pending {
+  readonly entries: readonly Entry[]
+  readonly bytes: number
+  readonly done: (error: unknown) => void
+}
+
+/** Headers of a record on the internal topic. */
+export const SOURCE_HEADER = 'source'
+export const RECEIVED_AT_HEADER = 'received-at'
+
+const OVERHEAD_BYTES = 100
+const MAX_PENDING_BYTES = 67_108_864
+const MAX_SEND_BYTES = 8_388_608
+
+/**
+ * Writes in the order of the calls, one request per broker at a time; what waits meanwhile shares the next
+ * request. A failed append fails all that wait behind it, so that nothing overtakes it.
+ */
+export class KafkaAppender {
+  readonly #producer: KafkaProducer
+  readonly #topic: string
+  readonly #maxBatchBytes: number
+  #pending: Pending[] = []
+  #pendingBytes = 0
+  #working: Promise<void> | null = null
+  #closed = false
+
+  /** `maxBatchBytes`: most bytes per partition in a request; below the topic's `max.message.bytes`. */
+  constructor(producer: KafkaProducer, topic: string, maxBatchBytes: number) {
+    this.#producer = producer
+    this.#topic = topic
+    this.#maxBatchBytes = maxBatchBytes
+  }
+
+  append(entries: readonly Entry[]): Promise<void> {
+    if (this.#closed) return Promise.reject(new CurfewError('ABORTED', 'the event log is closed'))
+    if (entries.length === 0) return Promise.resolve()
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length + OVERHEAD_BYTES, 0)
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_PENDING_BYTES) {
+      return Promise.reject(new CurfewError('LOG_FULL', 'too much waits for Kafka', { retriable: true }))
+    }
+    this.#pendingBytes += bytes
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ entries, bytes, done: (error) => (error === null ? resolve() : reject(error)) })
+      this.#working ??= this.#drain().finally(() => {
+        this.#working = null
+      })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#working
+    await this.#producer.close()
+  }
+
+  async #drain(): Promise<void> {
+    // Lets appends of the same turn share one request.
+    await new Promise(setImmediate)
+    while (this.#pending.length > 0) {
+      const group = this.#takeGroup()
+      try {
+        for (const messages of this.#requests(group)) await this.#producer.send(this.#topic, messages)
+      } catch (error) {
+        const failed = [...group, ...this.#pending]
+        this.#pending = []
+        this.#pendingBytes = 0
+        for (const pending of failed) pending.done(error)
+        return
+      }
+      for (const pending of group) {
+        this.#pendingBytes -= pending.bytes
+        pending.done(null)
+      }
+    }
+  }
+
+  #takeGroup(): readonly Pending[] {
+    let bytes = 0
+    let count = 0
+    for (const pending of this.#pending) {
+      if (count > 0 && bytes + pending.bytes > MAX_SEND_BYTES) break
+      bytes += pending.bytes
+      count += 1
+    }
+    return this.#pending.splice(0, count)
+  }
+
+  /** Cuts a group into requests that the broker takes. */
+  *#requests(group: readonly Pending[]): Generator<OutgoingMessage[]> {
+    let messages: OutgoingMessage[] = []
+    let sizes = new Map<number, number>()
+    for (const entry of group.flatMap((pending) => pending.entries)) {
+      const size = entry.bytes.length + OVERHEAD_BYTES
+      if ((sizes.get(entry.partition) ?? 0) + size > this.#maxBatchBytes && messages.length > 0) {
+        yield messages
+        messages = []
+        sizes = new Map()
+      }
+      sizes.set(entry.partition, (sizes.get(entry.partition) ?? 0) + size)
+      messages.push({
+        partition: entry.partition,
+        value: entry.bytes,
+        headers: { [SOURCE_HEADER]: entry.source, [RECEIVED_AT_HEADER]: String(entry.receivedAt) },
+      })
+    }
+    if (messages.length > 0) yield messages
+  }
+}
