@@ -40,6 +40,9 @@ export interface GatewayAdapter {
 }
 
 /** Whether an adapter can hold a rule, and with which delay. */
-export function capabilityFor(gateway: GatewayAdapter, rule: Pick<Rule, 'action' | 'scope'>): Capability | null {
+export function capabilityFor(
+  gateway: GatewayAdapter,
+  rule: Pick<Rule, 'action' | 'scope'>,
+): Capability | null {
   return gateway.can.find((c) => c.action === rule.action && c.scope === rule.scope.kind) ?? null
 }

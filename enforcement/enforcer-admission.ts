@@ -1,0 +1,98 @@
+import type { Decision } from '../core/decision.ts'
+import { entityId } from '../core/event.ts'
+import { holdEnd, principalKey, staleReason, standingReason, targetsOf } from './enforcer-judgement.ts'
+import type { EnforcerOptions } from './enforcer-options.ts'
+import type { GatewayAdapter } from './gateway.ts'
+import { DEFAULT_GUARD, type GuardSettings, guardReason } from './guard.ts'
+import { isLive, type LedgerEntry } from './ledger.ts'
+
+/** Decides whether a decision acts, waits for a person or is withheld. */
+export class Admission {
+  readonly #options: EnforcerOptions
+  readonly #guard: GuardSettings
+  readonly #entries: () => Iterable<LedgerEntry>
+  readonly #restricted = new Map<string, number>()
+  readonly maxEvidenceAgeMs: number
+  readonly maxTokenSeconds: number
+  #guardWarnedAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: EnforcerOptions, entries: () => Iterable<LedgerEntry>) {
+    this.#options = options
+    this.#entries = entries
+    this.#guard = options.guard ?? DEFAULT_GUARD
+    this.maxEvidenceAgeMs = options.maxEvidenceAgeMs ?? 300_000
+    this.maxTokenSeconds = options.maxTokenLifetimeSeconds ?? 86_400
+  }
+
+  /** The first state of a decision. */
+  judge(decision: Decision, now: number): LedgerEntry {
+    const blank = {
+      decision,
+      statusReason: null,
+      issuedAt: null,
+      until: null,
+      approved: false,
+      startedAt: [],
+      receipts: [],
+    }
+    if (decision.action === 'release') return { ...blank, status: 'released', statusReason: decision.reason }
+    if (decision.mode === 'observe') return { ...blank, status: 'observed' }
+    if (decision.mode === 'approve')
+      return { ...blank, status: 'awaiting-approval', statusReason: 'mode is approve' }
+    const until = holdEnd(decision, now, decision.holdSeconds, this.maxTokenSeconds)
+    const issued: LedgerEntry = { ...blank, status: 'pending', issuedAt: now, until }
+    const objection =
+      staleReason(decision, now, this.maxEvidenceAgeMs) ??
+      this.allowReason(decision) ??
+      this.impossible(decision, until, now)
+    if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
+    const standing = standingReason(issued, this.#entries())
+    if (standing !== null) return { ...blank, status: 'superseded', statusReason: standing }
+    const guarded = this.#guarded(decision, now)
+    if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }
+    return issued
+  }
+
+  /** Why a decision cannot be carried out at all, or null. */
+  impossible(decision: Decision, until: number, now: number): string | null {
+    if (until <= now) return 'the token has expired already'
+    if (this.targets(decision).length > 0) return null
+    return `no gateway can ${decision.action} with scope ${decision.scope.kind}`
+  }
+
+  #guarded(decision: Decision, now: number): string | null {
+    const reason = guardReason(this.#guard, {
+      now,
+      principal: principalKey(decision),
+      restricted: this.#restricted,
+      knownPrincipals: this.#options.knownPrincipals?.() ?? 0,
+      liveRules: [...this.#entries()].filter((entry) => isLive(entry.status)).length,
+    })
+    if (reason !== null && now - this.#guardWarnedAt >= this.#guard.windowMs) {
+      this.#guardWarnedAt = now
+      this.#options.logger.warn({ decision: decision.id, reason }, 'new decisions wait for a person')
+    }
+    return reason
+  }
+
+  /** Counts a principal for the guard. */
+  noteRestriction(entry: LedgerEntry, at: number): void {
+    const key = principalKey(entry.decision)
+    this.#restricted.set(key, Math.max(at, this.#restricted.get(key) ?? 0))
+    const since = this.#options.clock.now() - this.#guard.windowMs
+    for (const [principal, time] of this.#restricted) if (time <= since) this.#restricted.delete(principal)
+  }
+
+  /** Gateways that should hold a decision. */
+  targets(decision: Decision): readonly GatewayAdapter[] {
+    return targetsOf(decision, this.#options.gateways, this.#options.onlyFor ?? new Map())
+  }
+
+  /** Why the principal or entity is never acted on, or null. */
+  allowReason(decision: Decision): string | null {
+    const { tenant, entity, principal } = decision
+    const reason =
+      this.#options.isAllowed(tenant, entity.id) ?? this.#options.isAllowed(tenant, entityId(principal))
+    return reason === null ? null : `allow list: ${reason}`
+  }
+}

@@ -1,0 +1,123 @@
+import type { Decision } from '../core/decision.ts'
+import { profileKey } from '../core/event.ts'
+import { wallTime } from '../core/time.ts'
+import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
+import { type EnforcementStatus, isLive, type LedgerEntry } from './ledger.ts'
+import { covers, strengthOf } from './plan.ts'
+
+/** How one gateway stands to one rule, as far as this process knows. */
+export type Hold = 'held' | 'failed' | 'unsupported'
+
+/** Longest hold that a person may set from now on. */
+const MAX_EXTENSION_SECONDS = 7 * 86_400
+
+/** The principal that a decision is about, over all gateways. */
+export function principalKey(decision: Decision): string {
+  return profileKey(decision.tenant, decision.principal)
+}
+
+/** When a hold of so many seconds ends: no later than the tokens that it is about can live. */
+export function holdEnd(
+  decision: Decision,
+  from: number,
+  holdSeconds: number,
+  maxTokenLifetimeSeconds: number,
+): number {
+  const until = from + Math.min(holdSeconds, MAX_EXTENSION_SECONDS) * 1_000
+  if (decision.scope.kind !== 'token' && decision.scope.kind !== 'token-issue') return until
+  const issuedAt = from + maxTokenLifetimeSeconds * 1_000
+  return Math.min(until, decision.tokenExp === null ? issuedAt : decision.tokenExp * 1_000)
+}
+
+/** The rule that an issued decision asks for; null for one that asks for nothing at a gateway. */
+export function ruleOf(entry: LedgerEntry): Rule | null {
+  const { id, action, scope, limit } = entry.decision
+  if (action === 'release' || entry.until === null) return null
+  return { id, action, scope, limit, until: wallTime(entry.until) }
+}
+
+/** Gateways that can hold a decision and are meant for the traffic that it came from. */
+export function targetsOf(
+  decision: Decision,
+  gateways: readonly GatewayAdapter[],
+  onlyFor: ReadonlyMap<string, readonly string[]>,
+): readonly GatewayAdapter[] {
+  const { action, scope } = decision
+  if (action === 'release') return []
+  return gateways.filter((gateway) => {
+    const ids = onlyFor.get(gateway.name)
+    const meant = ids === undefined || ids.includes(decision.gateway.id)
+    return meant && capabilityFor(gateway, { action, scope }) !== null
+  })
+}
+
+/** How old the evidence is when that forbids to start, else null. A person's approval needs no fresh evidence. */
+export function staleReason(decision: Decision, now: number, maxEvidenceAgeMs: number): string | null {
+  const age = now - decision.evidenceAt
+  if (age <= maxEvidenceAgeMs) return null
+  const seconds = Math.round(age / 1_000)
+  return `stale evidence: ${seconds} s old (bound ${Math.round(maxEvidenceAgeMs / 1_000)} s)`
+}
+
+/** Whether `strong` makes `weak` pointless: same principal, a higher or equal rung, at least the same calls. */
+export function supersedes(strong: LedgerEntry, weak: LedgerEntry): boolean {
+  const a = strong.decision
+  const b = weak.decision
+  if (a.id === b.id || principalKey(a) !== principalKey(b)) return false
+  if (strengthOf(a.action) < strengthOf(b.action)) return false
+  if (a.action === 'throttle' && b.action === 'throttle' && looser(a, b)) return false
+  const whole = a.scope.kind === 'principal' || (a.scope.kind === 'subject' && a.scope.notBefore === null)
+  return whole || covers(a.scope, b.scope)
+}
+
+function looser(a: Decision, b: Decision): boolean {
+  if (a.limit === null || b.limit === null) return false
+  return a.limit.requests / a.limit.windowSeconds > b.limit.requests / b.limit.windowSeconds
+}
+
+/** A decision that stands already and restricts at least as much for at least as long, or null. */
+export function standingReason(candidate: LedgerEntry, entries: Iterable<LedgerEntry>): string | null {
+  for (const entry of entries) {
+    if (entry.status !== 'pending' && entry.status !== 'in-force') continue
+    const longer = (entry.until ?? 0) >= (candidate.until ?? 0)
+    const stronger = strengthOf(entry.decision.action) > strengthOf(candidate.decision.action)
+    if (supersedes(entry, candidate) && (longer || stronger)) {
+      return `${entry.decision.action} ${entry.decision.id} stands already`
+    }
+  }
+  return null
+}
+
+/** The status of a live decision from what its gateways answered. */
+export function statusFrom(
+  entry: LedgerEntry,
+  targets: readonly GatewayAdapter[],
+  holds: ReadonlyMap<string, Hold>,
+): { readonly status: EnforcementStatus; readonly reason: string | null } {
+  if (!isLive(entry.status)) return { status: entry.status, reason: entry.statusReason }
+  const able = targets.filter((gateway) => holds.get(gateway.name) !== 'unsupported')
+  if (able.length === 0) return { status: 'failed', reason: 'no gateway can hold this rule' }
+  const failing = able.filter((gateway) => holds.get(gateway.name) === 'failed')
+  if (failing.length > 0) {
+    const names = failing.map((gateway) => gateway.name).join(', ')
+    const detail = entry.receipts.findLast(
+      (r) => r.outcome !== 'done' && r.gateway === failing[0]?.name,
+    )?.detail
+    return {
+      status: 'failed',
+      reason: `not in force at ${names}${detail === undefined ? '' : `: ${detail}`}`,
+    }
+  }
+  const held = able.every((gateway) => holds.get(gateway.name) === 'held')
+  return held
+    ? { status: 'in-force', reason: null }
+    : { status: entry.status === 'failed' ? 'pending' : entry.status, reason: null }
+}
+
+/** When the slowest of the gateways must have a decision in force, epoch ms. */
+export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter[]): number | null {
+  const rule = ruleOf(entry)
+  if (rule === null || entry.issuedAt === null || targets.length === 0) return null
+  const delays = targets.map((gateway) => capabilityFor(gateway, rule)?.worstCaseDelayMs ?? 0)
+  return entry.issuedAt + Math.max(...delays)
+}

@@ -1,0 +1,29 @@
+import type { Clock } from '../core/time.ts'
+import type { GatewayAdapter } from './gateway.ts'
+import type { GuardSettings } from './guard.ts'
+import type { DecisionLedger } from './ledger.ts'
+import type { EnforcementLogger } from './reconcile.ts'
+
+/** What an enforcer is made of. */
+export interface EnforcerOptions {
+  readonly gateways: readonly GatewayAdapter[]
+  readonly ledger: DecisionLedger
+  readonly clock: Clock
+  /** Uniform in [0, 1): spreads retries. */
+  readonly random: () => number
+  readonly logger: EnforcementLogger
+  /** Why an entity is never acted on, or null. Asked when a decision arrives and before each gateway call. */
+  readonly isAllowed: (tenant: string, entity: string) => string | null
+  /** Principals that are known so far: what the guard's share is taken of. */
+  readonly knownPrincipals?: () => number
+  /** Enforcement starts only on evidence younger than this. Default 5 min. */
+  readonly maxEvidenceAgeMs?: number
+  /** How long a token may live whose `exp` is unknown. Default 24 h. */
+  readonly maxTokenLifetimeSeconds?: number
+  readonly guard?: GuardSettings
+  /** Adapter name to the gateway ids whose traffic it carries; an adapter not named gets every decision. */
+  readonly onlyFor?: ReadonlyMap<string, readonly string[]>
+  readonly onChange?: (id: string) => void
+  readonly callTimeoutMs?: number
+  readonly intervalMs?: number
+}

@@ -1,0 +1,375 @@
+import type { Decision } from '../core/decision.ts'
+import { isoTime } from '../core/time.ts'
+import { Admission } from './enforcer-admission.ts'
+import {
+  effectiveBy,
+  type Hold,
+  holdEnd,
+  principalKey,
+  ruleOf,
+  staleReason,
+  statusFrom,
+  supersedes,
+} from './enforcer-judgement.ts'
+import type { EnforcerOptions } from './enforcer-options.ts'
+import type { GatewayAdapter, Rule } from './gateway.ts'
+import {
+  type ChangeOutcome,
+  type EnforcementStatus,
+  type EnforcementView,
+  isLive,
+  type LedgerEntry,
+  withReceipt,
+} from './ledger.ts'
+import { EntryBook } from './ledger-book.ts'
+import { strengthOf } from './plan.ts'
+import { type Outcome, Reconciler } from './reconcile.ts'
+
+/** Turns decisions into rules at gateways and back, and knows at any time where each one stands. */
+export class Enforcer {
+  readonly #options: EnforcerOptions
+  readonly #admission: Admission
+  readonly #book: EntryBook
+  readonly #accepting = new Map<string, Promise<void>>()
+  readonly #reconcilers: readonly Reconciler[]
+  readonly #holds = new Map<string, Map<string, Hold>>()
+  #loaded = false
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(options: EnforcerOptions) {
+    this.#options = options
+    this.#book = new EntryBook(options.ledger, options.logger, options.onChange ?? (() => undefined))
+    this.#admission = new Admission(options, () => this.#book.values())
+    this.#reconcilers = options.gateways.map((gateway) => this.#reconcilerFor(gateway))
+  }
+
+  #reconcilerFor(gateway: GatewayAdapter): Reconciler {
+    const { clock, random, logger, callTimeoutMs, intervalMs } = this.#options
+    return new Reconciler({
+      gateway,
+      desired: () => this.#desired(gateway),
+      objection: (rule) => this.#objection(rule.id),
+      refresh: (ids) => this.#refresh(ids),
+      onOutcome: (outcome) => this.#onOutcome(gateway, outcome),
+      onHeld: (ids) => {
+        for (const id of ids) this.#mark(id, gateway.name, 'held')
+      },
+      clock,
+      random,
+      logger,
+      ...(callTimeoutMs === undefined ? {} : { callTimeoutMs }),
+      ...(intervalMs === undefined ? {} : { intervalMs }),
+    })
+  }
+
+  /** Reads the ledger. Needed once before anything else; throws what the ledger throws. */
+  async load(): Promise<void> {
+    for (const entry of await this.#options.ledger.load()) {
+      this.#book.remember(entry)
+      if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, entry.issuedAt)
+    }
+    this.#loaded = true
+    this.#expire()
+  }
+
+  /** Keeps the gateways in agreement with the decisions until `stop`. Returns at once; see {@link drain}. */
+  start(stop: AbortSignal): void {
+    if (!this.#loaded) throw new Error('load() comes before start()')
+    this.#running = Promise.all(this.#reconcilers.map((r) => r.run(stop))).then(() => undefined)
+  }
+
+  /** Resolves when `start`'s work has ended after its `stop`, and all that was under way is on record. */
+  async drain(): Promise<void> {
+    await this.#running
+    await Promise.all(this.#reconcilers.map((r) => r.drain()))
+    await this.#book.settled()
+  }
+
+  /**
+   * Takes a decision: durable in the ledger before anything is done, once per id. Rejects when the ledger
+   * cannot save it; nothing has happened then and the same call may be repeated.
+   */
+  async accept(decision: Decision): Promise<'new' | 'known'> {
+    const under = this.#accepting.get(decision.id)
+    if (under !== undefined) {
+      await under
+      return 'known'
+    }
+    if (this.#book.get(decision.id) !== undefined) return 'known'
+    const admission = this.#admit(decision)
+    this.#accepting.set(decision.id, admission)
+    try {
+      await admission
+    } finally {
+      this.#accepting.delete(decision.id)
+    }
+    return 'new'
+  }
+
+  async #admit(decision: Decision): Promise<void> {
+    this.#expire()
+    const now = this.#options.clock.now()
+    const entry = this.#admission.judge(decision, now)
+    // Noted before the save, so that decisions arriving together cannot pass the guard together.
+    if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, now)
+    await this.#book.save(entry)
+    if (decision.action === 'release') await this.#releaseMatching(decision)
+    else if (entry.status === 'pending') this.#act(entry)
+  }
+
+  #act(entry: LedgerEntry): void {
+    const rule = ruleOf(entry)
+    if (rule === null) return
+    const targets = this.#admission.targets(entry.decision)
+    for (const reconciler of this.#reconcilers) if (targets.includes(reconciler.gateway)) reconciler.put(rule)
+  }
+
+  #wake(): void {
+    for (const reconciler of this.#reconcilers) reconciler.wake()
+  }
+
+  /** Ends what has run out, whatever the gateways do. */
+  #expire(): void {
+    const now = this.#options.clock.now()
+    for (const entry of this.#book.values()) {
+      const { decision, status } = entry
+      if (isLive(status) && (entry.until ?? 0) <= now) this.#end(entry, 'expired', null)
+      const lapses = decision.evidenceAt + decision.holdSeconds * 1_000
+      if (status === 'awaiting-approval' && lapses <= now)
+        this.#end(entry, 'expired', 'nobody approved it in time')
+    }
+  }
+
+  #end(entry: LedgerEntry, status: EnforcementStatus, statusReason: string | null): void {
+    this.#holds.delete(entry.decision.id)
+    this.#book.update({ ...entry, status, statusReason })
+  }
+
+  #desired(gateway: GatewayAdapter): readonly Rule[] {
+    this.#expire()
+    const rules: Rule[] = []
+    for (const entry of this.#book.values()) {
+      if (!isLive(entry.status) || !this.#admission.targets(entry.decision).includes(gateway)) continue
+      const rule = this.#objection(entry.decision.id) === null ? ruleOf(entry) : null
+      if (rule !== null) rules.push(rule)
+    }
+    return rules
+  }
+
+  /** The last check before a gateway is asked to hold a rule. */
+  #objection(id: string): string | null {
+    const entry = this.#book.get(id)
+    if (entry === undefined || !isLive(entry.status)) return 'no longer wanted'
+    const fresh = entry.approved || entry.startedAt.length > 0
+    const stale = fresh
+      ? null
+      : staleReason(entry.decision, this.#options.clock.now(), this.#admission.maxEvidenceAgeMs)
+    const reason = this.#admission.allowReason(entry.decision) ?? stale
+    if (reason !== null) this.#end(entry, 'withheld', reason)
+    return reason
+  }
+
+  async #refresh(ids: readonly string[]): Promise<void> {
+    if (ids.every((id) => this.#book.get(id) !== undefined)) return
+    for (const entry of await this.#options.ledger.load()) {
+      if (this.#book.get(entry.decision.id) === undefined) this.#book.remember(entry)
+    }
+  }
+
+  #onOutcome(gateway: GatewayAdapter, outcome: Outcome): void {
+    const { ruleId, operation, detail } = outcome
+    const receipt = {
+      time: isoTime(this.#options.clock.now()),
+      gateway: gateway.name,
+      operation,
+      outcome: outcome.outcome,
+      detail,
+    }
+    if (ruleId !== null) {
+      const entry = this.#book.get(ruleId)
+      if (entry !== undefined) this.#book.update(withReceipt(entry, receipt))
+      if (operation !== 'put') return
+      const failure = outcome.unsupported ? 'unsupported' : 'failed'
+      this.#mark(ruleId, gateway.name, outcome.outcome === 'done' ? 'held' : failure)
+      return
+    }
+    // The gateway could not be read: whoever waits for it should see why.
+    for (const entry of this.#book.values()) {
+      const waits = entry.status === 'pending' || entry.status === 'failed'
+      if (waits && this.#admission.targets(entry.decision).includes(gateway))
+        this.#book.update(withReceipt(entry, receipt))
+    }
+  }
+
+  #mark(id: string, gateway: string, hold: Hold): void {
+    const entry = this.#book.get(id)
+    if (entry === undefined || !isLive(entry.status)) return
+    const holds = this.#holds.get(id) ?? new Map<string, Hold>()
+    this.#holds.set(id, holds)
+    holds.set(gateway, hold)
+    const { status, reason } = statusFrom(entry, this.#admission.targets(entry.decision), holds)
+    const starts = hold === 'held' && !entry.startedAt.includes(gateway)
+    if (starts || status !== entry.status || reason !== entry.statusReason) {
+      const startedAt = starts ? [...entry.startedAt, gateway] : entry.startedAt
+      this.#book.update({ ...entry, status, statusReason: reason, startedAt })
+    }
+    if (status === 'in-force') this.#supersede(id)
+  }
+
+  /** Weaker rungs end once a stronger one is in force wherever they were. */
+  #supersede(id: string): void {
+    const strong = this.#book.get(id)
+    const holds = this.#holds.get(id)
+    if (strong === undefined || holds === undefined) return
+    for (const weak of this.#book.values()) {
+      if (!isLive(weak.status) || !supersedes(strong, weak) || supersedes(weak, strong)) continue
+      const weakHolds = this.#holds.get(weak.decision.id)
+      const needed = this.#admission
+        .targets(weak.decision)
+        .filter((g) => weakHolds?.get(g.name) !== 'unsupported')
+      if (!needed.every((gateway) => holds.get(gateway.name) === 'held')) continue
+      this.#end(weak, 'superseded', `${strong.decision.action} ${id} is in force`)
+      this.#wake()
+    }
+  }
+
+  async #releaseMatching(release: Decision): Promise<void> {
+    const open = [...this.#book.values()].filter((entry) => {
+      const { decision, status } = entry
+      const same = decision.incident === release.incident && principalKey(decision) === principalKey(release)
+      return same && (isLive(status) || status === 'awaiting-approval')
+    })
+    for (const entry of open) await this.#release(entry, release.reason)
+    this.#wake()
+  }
+
+  async #release(entry: LedgerEntry, reason: string): Promise<void> {
+    await this.#book.save({ ...entry, status: 'released', statusReason: reason })
+    this.#holds.delete(entry.decision.id)
+  }
+
+  /** Lifts a decision, and with it the weaker rungs of the same incident and principal. */
+  async release(id: string, reason: string): Promise<ChangeOutcome> {
+    this.#expire()
+    const entry = this.#book.get(id)
+    if (entry === undefined) return notFound(id)
+    const open = isLive(entry.status) || entry.status === 'awaiting-approval'
+    if (!open) return conflict(`decision ${id} is ${entry.status}`)
+    const rungs = [...this.#book.values()].filter(({ decision, status }) => {
+      if (!isLive(status) || decision.id === id) return false
+      const same =
+        decision.incident === entry.decision.incident &&
+        principalKey(decision) === principalKey(entry.decision)
+      return same && strengthOf(decision.action) <= strengthOf(entry.decision.action)
+    })
+    await this.#release(entry, reason)
+    for (const rung of rungs)
+      await this.#release(this.#book.get(rung.decision.id) ?? rung, `lifted with ${id}: ${reason}`)
+    this.#wake()
+    return this.#outcome(id)
+  }
+
+  /** Moves the end of a hold to `holdSeconds` from now, at most 7 days, and no later than the token lives. */
+  async extend(id: string, holdSeconds: number): Promise<ChangeOutcome> {
+    this.#expire()
+    const entry = this.#book.get(id)
+    if (entry === undefined) return notFound(id)
+    if (!isLive(entry.status)) return conflict(`decision ${id} is ${entry.status}`)
+    const now = this.#options.clock.now()
+    const until = holdEnd(entry.decision, now, holdSeconds, this.#admission.maxTokenSeconds)
+    if (!(until > now)) return conflict('the new end is not in the future')
+    const next = { ...entry, until }
+    await this.#book.save(next)
+    this.#act(next)
+    return this.#outcome(id)
+  }
+
+  /** A person agrees to a waiting decision: it acts now. The allow list still holds. */
+  async approve(id: string): Promise<ChangeOutcome> {
+    this.#expire()
+    const entry = this.#book.get(id)
+    if (entry === undefined) return notFound(id)
+    if (entry.status !== 'awaiting-approval') return conflict(`decision ${id} is ${entry.status}`)
+    const { decision } = entry
+    const now = this.#options.clock.now()
+    const until = holdEnd(decision, now, decision.holdSeconds, this.#admission.maxTokenSeconds)
+    const objection =
+      this.#admission.allowReason(decision) ?? this.#admission.impossible(decision, until, now)
+    if (objection !== null) return conflict(objection)
+    const next: LedgerEntry = {
+      ...entry,
+      status: 'pending',
+      statusReason: null,
+      issuedAt: now,
+      until,
+      approved: true,
+    }
+    await this.#book.save(next)
+    this.#admission.noteRestriction(next, now)
+    this.#act(next)
+    return this.#outcome(id)
+  }
+
+  /**
+   * Lifts everything: every decision that stands or waits ends, and each gateway is asked at once to drop all
+   * rules with our mark. Returns the gateways that could not be brought to agree yet; they are tried on.
+   */
+  async liftAll(reason: string): Promise<readonly { readonly gateway: string; readonly trouble: string }[]> {
+    for (const entry of [...this.#book.values()]) {
+      if (isLive(entry.status) || entry.status === 'awaiting-approval') await this.#release(entry, reason)
+    }
+    await Promise.all(this.#reconcilers.map((r) => r.drain().then(() => r.pass())))
+    this.#wake()
+    return this.troubles()
+  }
+
+  /** Gateways that may disagree with what is desired, and why. */
+  troubles(): readonly { readonly gateway: string; readonly trouble: string }[] {
+    return this.#reconcilers.flatMap(({ gateway, trouble }) =>
+      trouble === null ? [] : [{ gateway: gateway.name, trouble }],
+    )
+  }
+
+  view(id: string): EnforcementView | null {
+    this.#expire()
+    const entry = this.#book.get(id)
+    return entry === undefined ? null : this.#viewOf(entry)
+  }
+
+  /** Every decision that is remembered, oldest first. */
+  views(): readonly EnforcementView[] {
+    this.#expire()
+    return [...this.#book.values()].map((entry) => this.#viewOf(entry))
+  }
+
+  #outcome(id: string): ChangeOutcome {
+    const value = this.view(id)
+    return value === null ? notFound(id) : { ok: true, value }
+  }
+
+  #viewOf(entry: LedgerEntry): EnforcementView {
+    const by = effectiveBy(entry, this.#admission.targets(entry.decision))
+    return {
+      decision: entry.decision,
+      status: entry.status,
+      statusReason: entry.statusReason,
+      issuedAt: entry.issuedAt === null ? null : isoTime(entry.issuedAt),
+      until: entry.until === null ? null : isoTime(entry.until),
+      effectiveBy: by === null ? null : isoTime(by),
+      receipts: entry.receipts,
+    }
+  }
+}
+
+function notFound(id: string): ChangeOutcome {
+  return { ok: false, why: 'not-found', detail: `no decision ${id.slice(0, 80)}` }
+}
+
+function conflict(detail: string): ChangeOutcome {
+  return { ok: false, why: 'conflict', detail }
+}
+
+/** Creates an {@link Enforcer}; call `load()`, then `start()`. */
+export function createEnforcer(options: EnforcerOptions): Enforcer {
+  return new Enforcer(options)
+}

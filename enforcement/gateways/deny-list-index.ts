@@ -1,0 +1,207 @@
+import type { Scope } from '../../core/decision.ts'
+import type { Principal } from '../../core/event.ts'
+import { hashOf } from '../../core/hash.ts'
+import type { WallTimeMs } from '../../core/time.ts'
+import type { Rule } from '../gateway.ts'
+import { issueKey, subjectKey, tokenKey } from '../token-keys.ts'
+import { SlidingThrottle } from './deny-list-throttle.ts'
+
+/** What a token says about itself. A claim of the wrong type is null here and makes the token `malformed`. */
+export interface AskedToken {
+  readonly iss: string | null
+  readonly sub: string | null
+  readonly jti: string | null
+  /** Epoch seconds. */
+  readonly iat: number | null
+  /** Epoch seconds. */
+  readonly exp: number | null
+  readonly malformed: boolean
+}
+
+/** Who is calling, as far as the asker knows. */
+export interface DenyQuestion {
+  readonly token: AskedToken | null
+  readonly principals: readonly Pick<Principal, 'kind' | 'id'>[]
+  /** Credential ids as decisions name them: gateway row ids, or the SHA-256 of an API key in hex. */
+  readonly credentials: readonly string[]
+}
+
+export type DenyReason =
+  | 'allowed'
+  | 'token-revoked'
+  | 'subject-revoked'
+  | 'credential-revoked'
+  | 'blocked'
+  | 'throttled'
+  | 'unidentifiable-token'
+
+/** What to tell the gateway. `ruleId` names the decision; it is set on every refusal. */
+export interface DenyAnswer {
+  readonly status: 200 | 401 | 403 | 429
+  readonly reason: DenyReason
+  readonly ruleId: string | null
+  /** Set with status 429. */
+  readonly retryAfterSeconds: number | null
+}
+
+export const ALLOWED: DenyAnswer = { status: 200, reason: 'allowed', ruleId: null, retryAfterSeconds: null }
+
+interface Entry {
+  readonly rule: Rule
+  readonly key: string
+  readonly content: string
+  readonly throttle: SlidingThrottle | null
+}
+
+function scopeKey(scope: Scope): string {
+  switch (scope.kind) {
+    case 'token':
+      return `token:${tokenKey(scope.iss, scope.jti)}`
+    case 'token-issue':
+      return `issue:${issueKey(scope.iss, scope.sub, scope.iat)}`
+    case 'subject':
+      return `subject:${subjectKey(scope.iss, scope.sub)}`
+    case 'credential':
+      return `credential:${hashOf(scope.credential)}`
+    case 'principal':
+      return `principal:${hashOf(scope.principal.kind, scope.principal.id)}`
+  }
+}
+
+function questionKeys({ token, principals, credentials }: DenyQuestion): string[] {
+  const keys: string[] = []
+  if (token !== null) {
+    if (token.jti !== null) keys.push(`token:${tokenKey(token.iss, token.jti)}`)
+    if (token.sub !== null) keys.push(`subject:${subjectKey(token.iss, token.sub)}`)
+    if (token.sub !== null && token.iat !== null)
+      keys.push(`issue:${issueKey(token.iss, token.sub, token.iat)}`)
+  }
+  for (const credential of credentials) keys.push(`credential:${hashOf(credential)}`)
+  for (const { kind, id } of principals) keys.push(`principal:${hashOf(kind, id)}`)
+  return keys
+}
+
+/** A subject rule may spare what was issued after it; without `iat` nothing proves that, so it holds. */
+function covers(rule: Rule, token: AskedToken | null): boolean {
+  if (rule.scope.kind !== 'subject' || rule.scope.notBefore === null) return true
+  return token === null || token.iat === null || token.iat < rule.scope.notBefore
+}
+
+function refusalOf(rule: Rule): DenyAnswer {
+  const answer = (status: 401 | 403, reason: DenyReason): DenyAnswer => ({
+    status,
+    reason,
+    ruleId: rule.id,
+    retryAfterSeconds: null,
+  })
+  if (rule.action === 'block') return answer(403, 'blocked')
+  if (rule.action === 'revoke-credential') return answer(401, 'credential-revoked')
+  return answer(401, rule.scope.kind === 'subject' ? 'subject-revoked' : 'token-revoked')
+}
+
+const STRENGTH: Readonly<Record<Rule['action'], number>> = {
+  throttle: 0,
+  block: 1,
+  'revoke-token': 2,
+  'revoke-credential': 3,
+}
+
+/**
+ * The rules in memory, found by hash in constant time. Expiry stands in every entry, so a copy that no
+ * longer hears from its store lets go in time and until then still refuses whom it knows.
+ */
+export class DenyIndex {
+  private readonly byId = new Map<string, Entry>()
+  private readonly byKey = new Map<string, Entry[]>()
+
+  get size(): number {
+    return this.byId.size
+  }
+
+  /** Adds a rule or replaces the one with its id; an unchanged rule keeps its count of admitted calls. */
+  put(rule: Rule): void {
+    const content = JSON.stringify([rule.action, rule.scope, rule.limit, rule.until])
+    if (this.byId.get(rule.id)?.content === content) return
+    this.remove(rule.id)
+    const throttle =
+      rule.action === 'throttle' && rule.limit !== null ? new SlidingThrottle(rule.limit) : null
+    const entry: Entry = { rule, key: scopeKey(rule.scope), content, throttle }
+    this.byId.set(rule.id, entry)
+    const beside = this.byKey.get(entry.key) ?? []
+    this.byKey.set(entry.key, [...beside, entry])
+  }
+
+  remove(id: string): void {
+    const entry = this.byId.get(id)
+    if (entry === undefined) return
+    this.byId.delete(id)
+    const rest = (this.byKey.get(entry.key) ?? []).filter((other) => other !== entry)
+    if (rest.length === 0) this.byKey.delete(entry.key)
+    else this.byKey.set(entry.key, rest)
+  }
+
+  /** Makes the index hold exactly these rules. */
+  replace(rules: readonly Rule[]): void {
+    const wanted = new Set(rules.map((rule) => rule.id))
+    for (const id of [...this.byId.keys()]) if (!wanted.has(id)) this.remove(id)
+    for (const rule of rules) this.put(rule)
+  }
+
+  /**
+   * Refusals that need no counting: revocations, blocks, and a held caller's token that no key can match
+   * (no usable `jti` and `iat`, no `exp`, or claims of the wrong type). Claims need not be verified for
+   * this: a forged claim can only refuse the forger.
+   */
+  refusal(question: DenyQuestion, now: WallTimeMs): DenyAnswer | null {
+    const entries = this.live(question, now)
+    const strongest = entries
+      .filter((entry) => entry.throttle === null)
+      .sort((a, b) => STRENGTH[b.rule.action] - STRENGTH[a.rule.action])[0]
+    if (strongest !== undefined) return refusalOf(strongest.rule)
+    const held = this.holding(question, now)
+    if (held !== undefined && question.token !== null && unidentifiable(question.token)) {
+      return { status: 401, reason: 'unidentifiable-token', ruleId: held.rule.id, retryAfterSeconds: null }
+    }
+    return null
+  }
+
+  /** Counts the call against the throttles on its caller. Ask once per call, with claims that are verified. */
+  admit(question: DenyQuestion, now: WallTimeMs): DenyAnswer {
+    const throttled = this.live(question, now).filter((entry) => entry.throttle !== null)
+    let longest: { readonly entry: Entry; readonly waitMs: number } | null = null
+    for (const entry of throttled) {
+      const waitMs = entry.throttle!.waitMs(now)
+      if (waitMs > (longest?.waitMs ?? 0)) longest = { entry, waitMs }
+    }
+    if (longest === null) {
+      for (const entry of throttled) entry.throttle!.admit(now)
+      return ALLOWED
+    }
+    const { entry, waitMs } = longest
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1_000))
+    return { status: 429, reason: 'throttled', ruleId: entry.rule.id, retryAfterSeconds }
+  }
+
+  private live(question: DenyQuestion, now: WallTimeMs): Entry[] {
+    return this.found(question, now).filter((entry) => covers(entry.rule, question.token))
+  }
+
+  /** A rule on the caller itself, whatever the age of the token. */
+  private holding(question: DenyQuestion, now: WallTimeMs): Entry | undefined {
+    return this.found(question, now).find(
+      ({ rule }) =>
+        rule.scope.kind === 'subject' || rule.scope.kind === 'principal' || rule.scope.kind === 'credential',
+    )
+  }
+
+  private found(question: DenyQuestion, now: WallTimeMs): Entry[] {
+    if (this.byId.size === 0) return []
+    return questionKeys(question).flatMap((key) =>
+      (this.byKey.get(key) ?? []).filter(({ rule }) => rule.until > now),
+    )
+  }
+}
+
+function unidentifiable(token: AskedToken): boolean {
+  return token.malformed || token.exp === null || (token.jti === null && token.iat === null)
+}

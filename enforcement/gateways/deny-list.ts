@@ -1,0 +1,175 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CurfewError } from '../../core/errors.ts'
+import type { Clock, WallTimeMs } from '../../core/time.ts'
+import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
+import { capabilityFor } from '../gateway.ts'
+import type { DenyAnswer, DenyQuestion } from './deny-list-index.ts'
+import { DenyIndex } from './deny-list-index.ts'
+import type { DenyStore } from './deny-list-store.ts'
+
+/** Rules held at once; beyond it a new one is refused instead of an old one forgotten. */
+export const MAX_DENY_RULES = 100_000
+
+export interface DenyListOptions {
+  readonly name: string
+  readonly store: DenyStore
+  readonly clock: Clock
+  /** How long another process may take to hear of a change: the refresh interval, 0 within one process. */
+  readonly worstCaseDelayMs: number
+}
+
+const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
+  ['throttle', 'principal'],
+  ['throttle', 'subject'],
+  ['throttle', 'credential'],
+  ['throttle', 'token'],
+  ['throttle', 'token-issue'],
+  ['block', 'principal'],
+  ['block', 'subject'],
+  ['block', 'credential'],
+  ['block', 'token'],
+  ['block', 'token-issue'],
+  ['revoke-token', 'token'],
+  ['revoke-token', 'token-issue'],
+  ['revoke-token', 'subject'],
+  ['revoke-credential', 'credential'],
+  ['revoke-credential', 'principal'],
+]
+
+/**
+ * The deny list that we own: what no gateway's admin API can do (refuse one token, a subject's tokens
+ * issued before a time), asked by gateways call by call. A local copy answers; `refresh` renews it.
+ */
+export class DenyList implements GatewayAdapter {
+  readonly name: string
+  readonly kind = 'decision'
+  readonly can: readonly Capability[]
+  private readonly store: DenyStore
+  private readonly clock: Clock
+  private readonly index = new DenyIndex()
+  /** Changes made here while a load was under way, applied over its result: null is a removal. */
+  private readonly loading = new Set<Map<string, Rule | null>>()
+  private refreshed: WallTimeMs | null = null
+
+  constructor(options: DenyListOptions) {
+    this.name = options.name
+    this.store = options.store
+    this.clock = options.clock
+    this.can = SUPPORTED.map(([action, scope]) => ({
+      action,
+      scope,
+      worstCaseDelayMs: options.worstCaseDelayMs,
+    }))
+  }
+
+  /** When the local copy last agreed with the store; null before the first time. */
+  get refreshedAt(): WallTimeMs | null {
+    return this.refreshed
+  }
+
+  /** Rules in the local copy, expired ones included until they are removed. */
+  get size(): number {
+    return this.index.size
+  }
+
+  async list(stop: AbortSignal): Promise<readonly Rule[]> {
+    return this.ask(stop, () => this.store.load(stop))
+  }
+
+  async put(rule: Rule, stop: AbortSignal): Promise<void> {
+    if (capabilityFor(this, rule) === null || (rule.action === 'throttle') !== (rule.limit !== null)) {
+      const what = `${rule.action} of a ${rule.scope.kind}${rule.limit === null ? '' : ' with a limit'}`
+      throw new CurfewError('GATEWAY_UNSUPPORTED', `${this.name}: the deny list cannot hold ${what}`)
+    }
+    if (this.index.size >= MAX_DENY_RULES) {
+      throw new CurfewError(
+        'GATEWAY_REFUSED',
+        `${this.name}: the deny list is full (${MAX_DENY_RULES} rules)`,
+      )
+    }
+    await this.ask(stop, () => this.store.put(rule, stop))
+    this.index.put(rule)
+    for (const changes of this.loading) changes.set(rule.id, rule)
+  }
+
+  async remove(id: string, stop: AbortSignal): Promise<void> {
+    await this.ask(stop, () => this.store.remove(id, stop))
+    this.index.remove(id)
+    for (const changes of this.loading) changes.set(id, null)
+  }
+
+  async check(stop: AbortSignal): Promise<void> {
+    await this.ask(stop, () => this.store.check(stop))
+  }
+
+  /** Makes the local copy agree with the store; on failure the copy stays as it is, and keeps refusing. */
+  async refresh(stop: AbortSignal): Promise<void> {
+    const changes = new Map<string, Rule | null>()
+    const asked = this.clock.now()
+    this.loading.add(changes)
+    try {
+      const rules = await this.list(stop)
+      this.index.replace(rules)
+      for (const [id, rule] of changes) {
+        if (rule === null) this.index.remove(id)
+        else this.index.put(rule)
+      }
+      this.refreshed = asked
+    } finally {
+      this.loading.delete(changes)
+    }
+  }
+
+  /** Refreshes at once, every `everyMs` and when the store tells of a change, until `stop`. Never throws. */
+  async follow(everyMs: number, stop: AbortSignal, failed: (error: unknown) => void): Promise<void> {
+    let wake = new AbortController()
+    const unwatch = this.store.watch?.(() => wake.abort())
+    stop.addEventListener('abort', () => wake.abort(), { once: true })
+    while (!stop.aborted) {
+      wake = new AbortController()
+      if (stop.aborted) break
+      await this.refresh(stop).catch((error: unknown) => {
+        if (!stop.aborted) failed(error)
+      })
+      await sleep(everyMs, undefined, { signal: wake.signal }).catch(() => undefined)
+    }
+    unwatch?.()
+  }
+
+  /** Refusals that need no counting; see {@link DenyIndex.refusal}. */
+  refusal(question: DenyQuestion, now: WallTimeMs): DenyAnswer | null {
+    return this.index.refusal(question, now)
+  }
+
+  /** Counts a call against its caller's throttles; see {@link DenyIndex.admit}. */
+  admit(question: DenyQuestion, now: WallTimeMs): DenyAnswer {
+    return this.index.admit(question, now)
+  }
+
+  /** Both in one: for an asker whose claims are verified already. Same list, counts and `now`, same answer. */
+  decide(question: DenyQuestion, now: WallTimeMs): DenyAnswer {
+    return this.refusal(question, now) ?? this.admit(question, now)
+  }
+
+  private async ask<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
+    if (stop.aborted) throw new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason })
+    let aborted: (() => void) | undefined
+    const cut = new Promise<never>((_, reject) => {
+      aborted = () => reject(new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason }))
+      stop.addEventListener('abort', aborted, { once: true })
+    })
+    try {
+      return await Promise.race([call(), cut])
+    } catch (cause) {
+      if (cause instanceof CurfewError && (cause.code === 'ABORTED' || cause.code === 'STORE_CORRUPT'))
+        throw cause
+      const why = cause instanceof Error ? cause.message : 'unknown failure'
+      throw new CurfewError('GATEWAY_UNREACHABLE', `${this.name}: deny list store: ${why}`, {
+        retriable: true,
+        cause,
+      })
+    } finally {
+      if (aborted !== undefined) stop.removeEventListener('abort', aborted)
+    }
+  }
+}

@@ -1,0 +1,250 @@
+import { CurfewError } from '../../core/errors.ts'
+
+export interface KongClientOptions {
+  readonly name: string
+  /** Admin API, such as `http://127.0.0.1:8001`. */
+  readonly adminUrl: URL
+  /** Sent as `Kong-Admin-Token`; Kong OSS has no authentication of its own. */
+  readonly adminToken: string | null
+  /** Enterprise workspace; null for Kong OSS. */
+  readonly workspace: string | null
+  readonly timeoutMs: number
+  readonly fetch: typeof fetch
+}
+
+/** The fields of a plugin that decide what it does and to whom. Ids only; `null` means any. */
+export interface KongPlugin {
+  readonly id: string
+  readonly name: string
+  readonly enabled: boolean
+  readonly consumer: string | null
+  readonly consumerGroup: string | null
+  readonly route: string | null
+  readonly service: string | null
+  readonly config: Readonly<Record<string, unknown>>
+  readonly tags: readonly string[] | null
+}
+
+/** Body of a write, as Kong's admin API takes it. */
+export type KongPluginBody = Readonly<Record<string, unknown>>
+
+const PAGE_SIZE = 1_000
+const MAX_PAGES = 1_000
+const MAX_ANSWER_BYTES = 32 * 1_048_576
+
+/** Kong's admin API, as much of it as enforcement needs. Every failure is a {@link CurfewError}. */
+export class KongClient {
+  private readonly options: KongClientOptions
+
+  constructor(options: KongClientOptions) {
+    this.options = options
+  }
+
+  /** Plugins, all or those with a tag; follows the pages to the end, or throws. */
+  async plugins(tag: string | null, stop: AbortSignal): Promise<readonly KongPlugin[]> {
+    const found: KongPlugin[] = []
+    let offset: string | null = null
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const query = new URLSearchParams({ size: String(PAGE_SIZE) })
+      if (tag !== null) query.set('tags', tag)
+      if (offset !== null) query.set('offset', offset)
+      const body = record(await this.call('GET', `/plugins?${query}`, null, stop))
+      const data = body?.data
+      if (!Array.isArray(data)) throw this.nonsense('a page of plugins without data')
+      for (const row of data) found.push(this.plugin(row))
+      const { next } = body ?? {}
+      if (next === null || next === undefined) return found
+      const following: string | null = this.offsetOf(next, body?.offset)
+      if (following === offset) throw this.nonsense('a page of plugins that leads to itself')
+      offset = following
+    }
+    throw this.nonsense(`more than ${MAX_PAGES} pages of plugins`)
+  }
+
+  /** Null when there is no such plugin. */
+  async pluginById(id: string, stop: AbortSignal): Promise<KongPlugin | null> {
+    const row = await this.call('GET', `/plugins/${encodeURIComponent(id)}`, null, stop)
+    return row === null ? null : this.plugin(row)
+  }
+
+  /** Creates or replaces. */
+  async upsertPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<void> {
+    await this.call('PUT', `/plugins/${encodeURIComponent(id)}`, body, stop)
+  }
+
+  /** Changes the named fields only; false when there is no such plugin. */
+  async patchPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<boolean> {
+    return (await this.call('PATCH', `/plugins/${encodeURIComponent(id)}`, body, stop)) !== null
+  }
+
+  /** Absent is success. */
+  async deletePlugin(id: string, stop: AbortSignal): Promise<void> {
+    await this.call('DELETE', `/plugins/${encodeURIComponent(id)}`, null, stop)
+  }
+
+  /** What kind of node this is: `off` and `data_plane` take no writes. */
+  async node(stop: AbortSignal): Promise<{ readonly database: string | null; readonly role: string | null }> {
+    const configuration = record(record(await this.call('GET', '/', null, stop))?.configuration)
+    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+    return { database: text(configuration?.database), role: text(configuration?.role) }
+  }
+
+  /** Throws unless the node answers and reaches its database. */
+  async status(stop: AbortSignal): Promise<void> {
+    const body = record(await this.call('GET', '/status', null, stop))
+    if (body === null) throw this.nonsense('a status that is no object')
+    if (record(body.database)?.reachable === false) {
+      throw new CurfewError('GATEWAY_UNREACHABLE', `${this.options.name}: Kong cannot reach its database`, {
+        retriable: true,
+      })
+    }
+  }
+
+  /** The offset token only: a link that the other side chose is never followed. */
+  private offsetOf(next: unknown, stated: unknown): string {
+    if (typeof stated === 'string' && stated !== '') return stated
+    const query = typeof next === 'string' ? (next.split('?')[1] ?? '') : ''
+    const offset = new URLSearchParams(query).get('offset')
+    if (offset === null) throw this.nonsense('a next page without an offset')
+    return offset
+  }
+
+  private plugin(row: unknown): KongPlugin {
+    const fields = record(row)
+    const config = record(fields?.config)
+    if (fields === null || config === null) throw this.nonsense('a plugin that is no object')
+    const { id, name, enabled, tags } = fields
+    if (typeof id !== 'string' || typeof name !== 'string') throw this.nonsense('a plugin without id or name')
+    if (tags !== null && tags !== undefined && !isTexts(tags))
+      throw this.nonsense('a plugin with unreadable tags')
+    const reference = (field: string): string | null => {
+      const target = fields[field]
+      if (target === null || target === undefined) return null
+      const targetId = record(target)?.id
+      if (typeof targetId !== 'string') throw this.nonsense(`a plugin with an unreadable ${field}`)
+      return targetId
+    }
+    return {
+      id,
+      name,
+      enabled: enabled !== false,
+      consumer: reference('consumer'),
+      consumerGroup: reference('consumer_group'),
+      route: reference('route'),
+      service: reference('service'),
+      config,
+      tags: tags ?? null,
+    }
+  }
+
+  /** The parsed answer; null for 204 and 404. */
+  private async call(
+    method: string,
+    path: string,
+    body: KongPluginBody | null,
+    stop: AbortSignal,
+  ): Promise<unknown> {
+    const { name, adminUrl, adminToken, workspace, timeoutMs } = this.options
+    if (stop.aborted) throw aborted(name, stop)
+    const prefix =
+      adminUrl.href.replace(/\/+$/, '') + (workspace === null ? '' : `/${encodeURIComponent(workspace)}`)
+    const headers: Record<string, string> = { accept: 'application/json' }
+    if (adminToken !== null) headers['kong-admin-token'] = adminToken
+    if (body !== null) headers['content-type'] = 'application/json'
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
+    let status: number
+    let retryAfter: string | null
+    let text: string
+    try {
+      const init = { method, headers, signal, redirect: 'error', body: body && JSON.stringify(body) } as const
+      const answer = await this.options.fetch(`${prefix}${path}`, init)
+      status = answer.status
+      retryAfter = answer.headers.get('retry-after')
+      text = await boundedText(answer)
+    } catch (cause) {
+      if (stop.aborted) throw aborted(name, stop)
+      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
+      throw new CurfewError('GATEWAY_UNREACHABLE', `${name}: ${why} from Kong to ${method} ${path}`, {
+        retriable: true,
+        cause,
+      })
+    }
+    if (status === 204 || status === 404) return null
+    if (status < 200 || status >= 300) throw failure(name, method, path, status, text, retryAfter)
+    try {
+      return JSON.parse(text)
+    } catch (cause) {
+      throw this.nonsense(`${method} ${path} without JSON`, cause)
+    }
+  }
+
+  private nonsense(what: string, cause?: unknown): CurfewError {
+    return new CurfewError('GATEWAY_UNREACHABLE', `${this.options.name}: Kong answered ${what}`, {
+      retriable: true,
+      cause,
+    })
+  }
+}
+
+async function boundedText(answer: Response): Promise<string> {
+  if (answer.body === null) return ''
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_ANSWER_BYTES) throw new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function failure(
+  name: string,
+  method: string,
+  path: string,
+  status: number,
+  text: string,
+  retryAfter: string | null,
+): CurfewError {
+  const what = `${name}: Kong answered ${status} to ${method} ${path}`
+  if (status === 405) {
+    return new CurfewError('GATEWAY_UNSUPPORTED', `${what}: it takes no writes here; ${NO_WRITES_ADVICE}`)
+  }
+  if (status === 409)
+    return new CurfewError('GATEWAY_CONFLICT', `${what}: ${detail(text)}`, { retriable: true })
+  if (status === 429 || status >= 500) {
+    const seconds = Number(retryAfter ?? Number.NaN)
+    const wait =
+      Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
+    return new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, ...wait })
+  }
+  return new CurfewError('GATEWAY_REFUSED', `${what}: ${detail(text)}`)
+}
+
+/** What to do about a Kong that cannot be written to. */
+export const NO_WRITES_ADVICE =
+  'Kong without a database and data planes are configured elsewhere: give the control plane’s admin API, or use the deny list'
+
+/** Kong's own words, cut and escaped. */
+function detail(text: string): string {
+  let message: unknown = null
+  try {
+    message = record(JSON.parse(text))?.message
+  } catch {
+    return 'no reason given'
+  }
+  return typeof message === 'string' ? JSON.stringify(message.slice(0, 80)) : 'no reason given'
+}
+
+function aborted(name: string, stop: AbortSignal): CurfewError {
+  return new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+  return value as Readonly<Record<string, unknown>>
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
