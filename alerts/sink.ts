@@ -23,8 +23,12 @@ export interface AlertMessage {
 
 /** Several alerts at once: what a storm is folded into. */
 export interface AlertDigest {
+  /** Stable: redelivery uses the same id. */
   readonly id: string
+  /** Newest transition of each incident. A sink shows as many as fit and says how many there are. */
   readonly alerts: readonly AlertRecord[]
+  /** Further alerts that were only counted, because the queue was full. */
+  readonly omitted: number
 }
 
 /**
