@@ -16,7 +16,12 @@ export const MAX_LABEL_LENGTH = 256
 export type Scope =
   | { readonly kind: 'token'; readonly iss: string | null; readonly jti: string }
   | { readonly kind: 'token-issue'; readonly iss: string | null; readonly sub: string; readonly iat: number }
-  | { readonly kind: 'subject'; readonly iss: string | null; readonly sub: string; readonly notBefore: number | null }
+  | {
+      readonly kind: 'subject'
+      readonly iss: string | null
+      readonly sub: string
+      readonly notBefore: number | null
+    }
   | { readonly kind: 'credential'; readonly credential: string; readonly principal: Principal }
   | { readonly kind: 'principal'; readonly principal: Principal }
 

@@ -1,9 +1,12 @@
 import type { Entity } from './decision.ts'
 import type { Reason } from './opinion.ts'
 
+/** Surprise times impact, in words. */
 export type Severity = 'low' | 'medium' | 'high' | 'critical'
+/** What happened to an incident. */
 export type IncidentTransition = 'opened' | 'escalated' | 'resolved'
 
+/** Every severity, mildest first. */
 export const SEVERITIES: readonly Severity[] = ['low', 'medium', 'high', 'critical']
 
 /** One transition of an incident: the line of the alerts output and what people are told about. */

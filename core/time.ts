@@ -15,10 +15,15 @@ export interface Clock {
   now(): WallTimeMs
 }
 
+/** Milliseconds of a second. */
 export const SECOND_MS = 1_000
+/** Milliseconds of a minute. */
 export const MINUTE_MS = 60_000
+/** Milliseconds of an hour. */
 export const HOUR_MS = 3_600_000
+/** Milliseconds of a day of 24 hours. */
 export const DAY_MS = 86_400_000
+/** Milliseconds of a week. */
 export const WEEK_MS = 604_800_000
 
 /** Marks a number as event time; the caller vouches that it comes from a log line or a control record. */

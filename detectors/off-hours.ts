@@ -67,7 +67,8 @@ function fillShares(profile: ProfileView, prior: Prior, active: number): void {
   }
   const days = active / DEPENDENT_HOURS
   for (let h = 0; h < HOURS_OF_WEEK; h++) {
-    const day = (habit[h % 24]! / 7 / DEPENDENT_HOURS + PEERS_WEIGHT * prior.hours[h]!) / (days + PEERS_WEIGHT)
+    const day =
+      (habit[h % 24]! / 7 / DEPENDENT_HOURS + PEERS_WEIGHT * prior.hours[h]!) / (days + PEERS_WEIGHT)
     share[h] = (profile.bytes[start + h]! + DAY_HABIT_WEIGHT * day) / (active + DAY_HABIT_WEIGHT)
   }
 }

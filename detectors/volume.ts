@@ -1,13 +1,4 @@
-import {
-  CELLS,
-  CORE,
-  DERIVED,
-  METRICS,
-  SEEN,
-  TOTAL,
-  WINDOW_COUNT,
-  WINDOWS,
-} from '../baseline/layout.ts'
+import { CELLS, CORE, DERIVED, METRICS, SEEN, TOTAL, WINDOW_COUNT, WINDOWS } from '../baseline/layout.ts'
 import { degreesOfFreedom, predict, rangeOf } from '../baseline/predictive.ts'
 import { EVEN_ODDS, MAX_SURPRISE, studentSurprise } from '../baseline/tail.ts'
 import type { Reason } from '../core/opinion.ts'
@@ -25,7 +16,8 @@ const MAX_REASONS = 4
 const volume: Detector = {
   name: 'volume',
   version: 1,
-  summary: 'Requests, records or bytes far above what this caller and its peers use in a minute, ten, an hour or a day.',
+  summary:
+    'Requests, records or bytes far above what this caller and its peers use in a minute, ten, an hour or a day.',
   sectionBytes: 0,
   weight: 1,
   owasp: ['API4:2023'],
@@ -47,7 +39,8 @@ function score({ profile }: Question): number {
     if (total === 0) continue
     known++
     // At or below the middle nothing needs computing: one comparison decides.
-    inverse += total <= profile.f32[f + DERIVED.median / 4 + cell]! ? 2 : 10 ** cellSurprise(profile, cell, total)
+    inverse +=
+      total <= profile.f32[f + DERIVED.median / 4 + cell]! ? 2 : 10 ** cellSurprise(profile, cell, total)
   }
   const surprise = Math.log10(inverse / known)
   return surprise > MAX_SURPRISE ? MAX_SURPRISE : surprise
@@ -55,7 +48,8 @@ function score({ profile }: Question): number {
 
 function cellSurprise(profile: Question['profile'], cell: number, total: number): number {
   const f = (profile.base + profile.derived) / 4 + cell
-  const t = (Math.log(1 + total) - profile.f32[f + DERIVED.center / 4]!) * profile.f32[f + DERIVED.inverseScale / 4]!
+  const t =
+    (Math.log(1 + total) - profile.f32[f + DERIVED.center / 4]!) * profile.f32[f + DERIVED.inverseScale / 4]!
   if (t <= 0) return EVEN_ODDS
   return studentSurprise(t, degreesOfFreedom(profile.f32[profile.base / 4 + SEEN / 4 + cell]!))
 }

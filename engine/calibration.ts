@@ -82,7 +82,10 @@ function tailOf(counts: Float64Array, builtInWeight: number, shift: number): Flo
   }
   if (anchor === BINS || anchor === 0) return out
   const reach = Math.min(anchor, BINS_PER_DECADE)
-  const slope = Math.max(MIN_SLOPE, Math.min(MAX_SLOPE, (out[anchor]! - out[anchor - reach]!) / (reach / BINS_PER_DECADE)))
+  const slope = Math.max(
+    MIN_SLOPE,
+    Math.min(MAX_SLOPE, (out[anchor]! - out[anchor - reach]!) / (reach / BINS_PER_DECADE)),
+  )
   for (let bin = anchor + 1; bin < BINS; bin++) {
     const line = out[anchor]! + (slope * (bin - anchor)) / BINS_PER_DECADE
     out[bin] = Math.max(out[bin - 1]!, line)

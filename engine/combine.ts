@@ -1,5 +1,5 @@
-import type { VerdictPart } from '../core/opinion.ts'
 import { MAX_SURPRISE, normalSurprise, zOfSurprise } from '../baseline/tail.ts'
+import type { VerdictPart } from '../core/opinion.ts'
 
 /** Correlation assumed between detectors: they watch the same caller, so their evidence is not independent. */
 const CORRELATION = 0.2

@@ -14,6 +14,7 @@ export interface NormalRange {
   readonly unit: string
 }
 
+/** A principal as people see it. */
 export interface PrincipalView {
   readonly tenant: string
   /** `consumer:orders-svc` */
@@ -29,6 +30,7 @@ export interface PrincipalView {
   readonly hourOfWeek: readonly number[]
 }
 
+/** An incident with its history and what was done about it. */
 export interface IncidentView {
   readonly id: string
   readonly tenant: string
@@ -51,6 +53,7 @@ export interface ReceiptView {
   readonly detail: string
 }
 
+/** How far a decision has come. */
 export type DecisionStatusName =
   | 'observed'
   | 'awaiting-approval'
@@ -62,6 +65,7 @@ export type DecisionStatusName =
   | 'released'
   | 'superseded'
 
+/** A decision and what became of it at the gateways. */
 export interface DecisionView {
   readonly decision: Decision
   readonly status: DecisionStatusName
@@ -74,11 +78,13 @@ export interface DecisionView {
   readonly receipts: readonly ReceiptView[]
 }
 
+/** Part of a list; `nextCursor` asks for the next part, null is the end. */
 export interface Page<T> {
   readonly items: readonly T[]
   readonly nextCursor: string | null
 }
 
+/** Which part of a list is asked for. */
 export interface PageQuery {
   readonly tenant?: string
   readonly limit: number
@@ -92,6 +98,7 @@ export interface Actor {
   readonly role: 'viewer' | 'responder' | 'tuner' | 'admin'
 }
 
+/** One entry of the audit log. */
 export interface AuditView {
   readonly seq: number
   readonly time: string
@@ -118,6 +125,7 @@ export interface SettingsVersion {
   readonly expires: string | null
 }
 
+/** One thing that must work before traffic is taken. */
 export interface ReadinessCheck {
   readonly name: string
   readonly ok: boolean
@@ -127,27 +135,53 @@ export interface ReadinessCheck {
 /** What the admin API may ask and change. Every change is audited by the implementation before it takes effect. */
 export interface ControlPlane {
   readiness(): Promise<readonly ReadinessCheck[]>
-  principals(query: PageQuery & { readonly search?: string; readonly state?: PrincipalState }): Promise<Page<PrincipalView>>
+  principals(
+    query: PageQuery & { readonly search?: string; readonly state?: PrincipalState },
+  ): Promise<Page<PrincipalView>>
   principal(tenant: string, entity: string): Promise<PrincipalView | null>
-  incidents(query: PageQuery & { readonly state?: 'open' | 'resolved'; readonly entity?: string }): Promise<Page<IncidentView>>
+  incidents(
+    query: PageQuery & { readonly state?: 'open' | 'resolved'; readonly entity?: string },
+  ): Promise<Page<IncidentView>>
   incident(id: string): Promise<IncidentView | null>
   /** `accept` teaches what was quarantined; `dismiss` drops it. Both close the incident and release its decisions. */
-  closeIncident(id: string, verdict: 'accept' | 'dismiss', actor: Actor, reason: string): Promise<ChangeResult<IncidentView>>
+  closeIncident(
+    id: string,
+    verdict: 'accept' | 'dismiss',
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<IncidentView>>
   decisions(query: PageQuery & { readonly status?: DecisionStatusName }): Promise<Page<DecisionView>>
   decision(id: string): Promise<DecisionView | null>
   releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
   /** Moves the end of the hold; at most 7 days from now. */
-  extendDecision(id: string, holdSeconds: number, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
+  extendDecision(
+    id: string,
+    holdSeconds: number,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>>
   approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>>
   settings(): Promise<EngineSettings>
   /**
    * Fails with `conflict` when `expectedVersion` is not the current one. `expires` (ISO 8601) is kept in the
    * history: what the change loosened goes back to what it was before from then on; null for no end.
    */
-  putSettings(next: Omit<EngineSettings, 'version'>, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>>
+  putSettings(
+    next: Omit<EngineSettings, 'version'>,
+    expectedVersion: number,
+    actor: Actor,
+    reason: string,
+    expires: string | null,
+  ): Promise<ChangeResult<EngineSettings>>
   /** Newest first, the current version included. */
   settingsHistory(limit: number): Promise<readonly SettingsVersion[]>
   /** Makes an earlier version current again under a new version number; the rest as for `putSettings`. */
-  revertSettings(version: number, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>>
+  revertSettings(
+    version: number,
+    expectedVersion: number,
+    actor: Actor,
+    reason: string,
+    expires: string | null,
+  ): Promise<ChangeResult<EngineSettings>>
   audit(afterSeq: number, limit: number): Promise<readonly AuditView[]>
 }

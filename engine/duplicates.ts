@@ -1,4 +1,4 @@
-import { type AccessEvent } from '../core/event.ts'
+import type { AccessEvent } from '../core/event.ts'
 import { hash32 } from '../core/hash.ts'
 
 /** Calls per generation; a repeat is recognised for at least this many later calls of the partition. */
@@ -80,7 +80,8 @@ export class DuplicateFilter {
 }
 
 function mix(h: number, value: number): number {
-  let k = Math.imul((value % 4_294_967_296) | 0, 0xcc9e2d51) ^ Math.imul((value / 4_294_967_296) | 0, 0x85ebca6b)
+  let k =
+    Math.imul((value % 4_294_967_296) | 0, 0xcc9e2d51) ^ Math.imul((value / 4_294_967_296) | 0, 0x85ebca6b)
   k = (k << 15) | (k >>> 17)
   h ^= Math.imul(k, 0x1b873593)
   h = (h << 13) | (h >>> 19)

@@ -11,11 +11,9 @@ import { severityOf } from './severity.ts'
 import { summarise } from './summary.ts'
 
 /** What the engine has to say to people and gateways, in order. */
-export interface Output {
-  readonly kind: 'alert' | 'decision'
-  readonly alert?: AlertRecord
-  readonly decision?: Decision
-}
+export type Output =
+  | { readonly kind: 'alert'; readonly alert: AlertRecord }
+  | { readonly kind: 'decision'; readonly decision: Decision }
 
 /** Resolved incidents kept for reading. */
 const MAX_RESOLVED = 2_000
@@ -109,7 +107,12 @@ export class IncidentBook {
       action: step.action,
     })
     const holdSeconds = settings.values.holdSeconds
-    const decision = this.decision(incident, step.action, step.scope, at, { mode, holdSeconds, limit: step.limit, tokenExp: step.tokenExp })
+    const decision = this.decision(incident, step.action, step.scope, at, {
+      mode,
+      holdSeconds,
+      limit: step.limit,
+      tokenExp: step.tokenExp,
+    })
     incident.rung = Math.max(incident.rung, step.rung)
     incident.attempts = 0
     incident.since = { records: 0, requests: 0, bytes: 0, events: 0 }
@@ -176,7 +179,10 @@ export class IncidentBook {
     const last = incident.issued.at(-1)
     if (!held || last === undefined) return
     const rest = { mode: 'enforce' as const, holdSeconds: 0, limit: null, tokenExp: null }
-    this.outputs.push({ kind: 'decision', decision: this.decision(incident, 'release', last.scope, at, rest) })
+    this.outputs.push({
+      kind: 'decision',
+      decision: this.decision(incident, 'release', last.scope, at, rest),
+    })
     this.dirty.add(incident)
   }
 
@@ -185,7 +191,11 @@ export class IncidentBook {
     let oldest: Incident | null = null
     for (const incident of this.byId.values()) {
       if (incident.resolvedAt === null) continue
-      if (oldest === null || incident.resolvedAt < oldest.resolvedAt! || (incident.resolvedAt === oldest.resolvedAt && incident.id < oldest.id)) {
+      if (
+        oldest === null ||
+        incident.resolvedAt < oldest.resolvedAt! ||
+        (incident.resolvedAt === oldest.resolvedAt && incident.id < oldest.id)
+      ) {
         oldest = incident
       }
     }

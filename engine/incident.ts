@@ -78,7 +78,10 @@ const MAX_TOKENS = 8
 export const MAX_TRANSITIONS = 5
 
 export function openIncident(event: AccessEvent, at: number): Incident {
-  const entity: Entity = { type: event.principal.kind === 'ip' ? 'ip' : 'principal', id: entityId(event.principal) }
+  const entity: Entity = {
+    type: event.principal.kind === 'ip' ? 'ip' : 'principal',
+    id: entityId(event.principal),
+  }
   return {
     id: idOf('inc', event.tenant, entity.type, event.principal.kind, event.principal.id, event.id, at),
     tenant: event.tenant,
@@ -139,7 +142,9 @@ function addToken(incident: Incident, event: AccessEvent): void {
     incident.otherTokens++
     return
   }
-  const known = incident.tokens.find((t) => t.jti === token.jti && t.iss === token.iss && t.sub === token.sub && t.iat === token.iat)
+  const known = incident.tokens.find(
+    (t) => t.jti === token.jti && t.iss === token.iss && t.sub === token.sub && t.iat === token.iat,
+  )
   if (known !== undefined) {
     known.events++
     return

@@ -62,7 +62,11 @@ export class Judge {
   }
 
   /** Reasons of the last judgement, strongest detector first; their weights add up to 1. */
-  explain(event: AccessEvent, profile: ProfileView, prior: Prior): { reasons: Reason[]; parts: VerdictPart[] } {
+  explain(
+    event: AccessEvent,
+    profile: ProfileView,
+    prior: Prior,
+  ): { reasons: Reason[]; parts: VerdictPart[] } {
     const question = this.ask(event, profile, prior, false)
     const parts = this.parts.map((p) => ({ ...p })).sort((a, b) => b.surprise - a.surprise)
     const total = parts.reduce((sum, p) => sum + p.weight * p.surprise, 0)
@@ -72,7 +76,8 @@ export class Judge {
       const share = total === 0 ? 0 : (part.weight * part.surprise) / total
       const own = this.detectors[i]!.explain(question, this.sections[i]!)
       const sum = own.reduce((s, r) => s + r.weight, 0)
-      for (const reason of own) reasons.push({ ...reason, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
+      for (const reason of own)
+        reasons.push({ ...reason, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
     }
     return { reasons, parts }
   }

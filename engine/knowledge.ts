@@ -6,7 +6,13 @@ import {
   type Prior,
   type PriorSums,
 } from '../baseline/prior.ts'
-import { BINS, type Calibration, type CalibrationCounts, cutCalibration, emptyCalibration } from './calibration.ts'
+import {
+  BINS,
+  type Calibration,
+  type CalibrationCounts,
+  cutCalibration,
+  emptyCalibration,
+} from './calibration.ts'
 
 /** What is known about all callers of a partition, frozen. */
 export interface Knowledge {
@@ -67,7 +73,9 @@ export class KnowledgeKeeper {
   private adopt(sums: Float64Array): void {
     const next = cutKnowledge(decodeSums(sums), this.active.version + 1)
     this.activeSums = sums
-    this.active = isMaterial(this.active.prior, next.prior) ? next : { ...this.active, calibration: next.calibration }
+    this.active = isMaterial(this.active.prior, next.prior)
+      ? next
+      : { ...this.active, calibration: next.calibration }
     this.adoptedPrior = this.active === next ? sums : this.adoptedPrior
   }
 

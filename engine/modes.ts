@@ -53,7 +53,12 @@ function match(rule: ModeRule, q: ModeQuestion): number {
 }
 
 /** The allow-list entry that covers an entity at an instant (epoch ms), or null. */
-export function allowedBy(settings: EngineSettings, tenant: string, entity: string, now: number): AllowRule | null {
+export function allowedBy(
+  settings: EngineSettings,
+  tenant: string,
+  entity: string,
+  now: number,
+): AllowRule | null {
   for (const rule of settings.allow) {
     if (rule.tenant !== tenant || rule.entity !== entity) continue
     if (rule.expires === null || Date.parse(rule.expires) > now) return rule

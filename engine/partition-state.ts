@@ -1,15 +1,26 @@
 import { copyProfile, decodeProfile, encodeProfile, type StoredSection } from '../baseline/codec.ts'
 import { DERIVED } from '../baseline/layout.ts'
 import { CurfewError } from '../core/errors.ts'
-import { profileKey } from '../core/event.ts'
+import { profileKey, type SourcePosition } from '../core/event.ts'
 import { keyedHash } from '../core/hash.ts'
 import type { Incident } from './incident.ts'
 import type { Partition } from './partition.ts'
+import type { EngineSettings } from './settings.ts'
 
 /** What changed since the last checkpoint, as keys and bytes of the state store. */
 export interface StateChanges {
   readonly puts: Map<string, Uint8Array>
   readonly deletes: string[]
+}
+
+interface Scalars {
+  readonly clock: readonly number[]
+  readonly sweptDay: number
+  readonly overflowed: number
+  readonly late: number
+  readonly controlSeq: number
+  readonly sources: Record<string, readonly [number, number]>
+  readonly settings: EngineSettings
 }
 
 /** Prefixes of the keys of a partition. */
@@ -20,6 +31,7 @@ const CORRUPT_PREFIX = 'corrupt:'
 const SUMS_KEY = 'k:sums'
 const FROZEN_KEY = 'k:frozen'
 const CLOCK_KEY = 's:clock'
+const MAX_SOURCES = 10_000
 
 const text = new TextEncoder()
 const utf8 = new TextDecoder()
@@ -38,12 +50,29 @@ export class PartitionState {
   private readonly duplicateChunks: number[] = []
   /** Control records up to this sequence number are in the state. */
   controlSeq = 0
+  /** Highest position folded per source partition, so that a re-produced record counts once. */
+  private sources: Record<string, readonly [number, number]> = {}
   corrupt = 0
 
   constructor(partition: Partition, identityKey: Uint8Array) {
     this.partition = partition
     this.identityKey = identityKey
-    this.sections = partition.judge.detectors.map((d) => ({ name: d.name, version: d.version, bytes: d.sectionBytes }))
+    this.sections = partition.judge.detectors.map((d) => ({
+      name: d.name,
+      version: d.version,
+      bytes: d.sectionBytes,
+    }))
+  }
+
+  /** Whether an event lies above the highest position of its source; remembers it. At most MAX_SOURCES are kept. */
+  isNew({ topic, partition, offset, index }: SourcePosition): boolean {
+    const key = `${topic}/${partition}`
+    const highest = this.sources[key]
+    if (highest !== undefined && (offset < highest[0] || (offset === highest[0] && index <= highest[1])))
+      return false
+    if (highest === undefined && Object.keys(this.sources).length >= MAX_SOURCES) return true
+    this.sources[key] = [offset, index]
+    return true
   }
 
   /** Takes all changes since the last call; they must be committed, or the state be loaded anew. */
@@ -52,14 +81,24 @@ export class PartitionState {
     const deletes: string[] = []
     this.takeProfiles(puts, deletes)
     const { changed, removed } = this.partition.book.takeChanges()
-    for (const incident of changed) puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
+    for (const incident of changed)
+      puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
     for (const id of removed) deletes.push(INCIDENT_PREFIX + id)
     this.takeDuplicates(puts, deletes)
     const { frozen, sums } = this.partition.knowledge.export()
     puts.set(SUMS_KEY, bytesOf(sums))
     if (frozen !== null) puts.set(FROZEN_KEY, bytesOf(frozen))
-    const { clock, sweptDay, overflowed, late } = this.partition
-    const scalars = { clock: clock.snapshot(), sweptDay, overflowed, late, controlSeq: this.controlSeq }
+    const { clock, sweptDay, overflowed, late, settings } = this.partition
+    const { controlSeq, sources } = this
+    const scalars: Scalars = {
+      clock: clock.snapshot(),
+      sweptDay,
+      overflowed,
+      late,
+      controlSeq,
+      sources,
+      settings,
+    }
     puts.set(CLOCK_KEY, text.encode(JSON.stringify(scalars)))
     return { puts, deletes }
   }
@@ -101,7 +140,8 @@ export class PartitionState {
     for await (const [key, bytes] of entries) {
       if (key.startsWith(PROFILE_PREFIX)) this.loadProfile(key, bytes)
       else if (key.startsWith(INCIDENT_PREFIX)) incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
-      else if (key.startsWith(DUPLICATES_PREFIX)) chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
+      else if (key.startsWith(DUPLICATES_PREFIX))
+        chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
       else if (key === SUMS_KEY) sums = floatsOf(bytes)
       else if (key === FROZEN_KEY) frozen = floatsOf(bytes)
       else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
@@ -110,18 +150,21 @@ export class PartitionState {
     this.partition.duplicates.restore(chunks)
     this.duplicateChunks.push(...chunks.map((c) => c.first).sort((a, b) => a - b))
     incidents.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1))
-    for (const i of incidents) this.partition.book.restore(profileKey(i.tenant, i.principal), i, this.partition.settings)
+    for (const i of incidents)
+      this.partition.book.restore(profileKey(i.tenant, i.principal), i, this.partition.settings)
     this.partition.residents.takeChanges()
     this.partition.refresh()
   }
 
   private loadScalars(json: string): void {
-    const s = JSON.parse(json) as { clock: number[]; sweptDay: number; overflowed: number; late: number; controlSeq: number }
+    const s = JSON.parse(json) as Scalars
     this.partition.clock.restore(s.clock)
     this.partition.sweptDay = s.sweptDay
     this.partition.overflowed = s.overflowed
     this.partition.late = s.late
+    this.partition.settings = s.settings
     this.controlSeq = s.controlSeq
+    this.sources = s.sources
   }
 
   private loadProfile(key: string, bytes: Uint8Array): void {
@@ -139,7 +182,8 @@ export class PartitionState {
     }
     const { residents } = this.partition
     const slot = residents.add(decoded.owner.tenant, decoded.owner.principal)
-    if (slot < 0) throw new CurfewError('STORE_CORRUPT', 'the store holds more profiles than memory.maxPrincipals allows')
+    if (slot < 0)
+      throw new CurfewError('STORE_CORRUPT', 'the store holds more profiles than memory.maxPrincipals allows')
     const view = residents.slab.at(slot)
     copyProfile(bytes, view, this.sections)
     view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0

@@ -26,6 +26,13 @@ export interface Outcome {
   duplicate: boolean
 }
 
+/** Told about every call, for metrics; must not change anything. */
+export interface PartitionObserver {
+  judged(event: AccessEvent, outcome: Outcome): void
+  /** A record that the log delivered again after it had been folded. */
+  redelivered(): void
+}
+
 export interface PartitionOptions {
   readonly detectors: readonly Detector[]
   readonly settings: EngineSettings
@@ -95,8 +102,12 @@ export class Partition {
         return outcome
       }
     }
-    const incident = this.book.openCount === 0 ? undefined : this.book.ofPrincipal(profileKey(event.tenant, event.principal))
-    if (event.refusedBy === 'curfew' || (event.refusedBy === 'gateway' && incident !== undefined && isHeld(incident, at))) {
+    const incident =
+      this.book.openCount === 0 ? undefined : this.book.ofPrincipal(profileKey(event.tenant, event.principal))
+    if (
+      event.refusedBy === 'curfew' ||
+      (event.refusedBy === 'gateway' && incident !== undefined && isHeld(incident, at))
+    ) {
       if (incident !== undefined) this.attempt(incident, event, at, slot)
       return outcome
     }
@@ -172,7 +183,13 @@ export class Partition {
     this.knowledge.sums.calibration.events[binOf(surprise)]! += Math.floor((UNITS_PER_DAY * every) / usual)
   }
 
-  private hostile(event: AccessEvent, view: ProfileView, at: number, surprise: number, open: Incident | undefined): void {
+  private hostile(
+    event: AccessEvent,
+    view: ProfileView,
+    at: number,
+    surprise: number,
+    open: Incident | undefined,
+  ): void {
     const incident = open ?? openIncident(event, at)
     if (open === undefined) this.book.add(profileKey(event.tenant, event.principal), incident)
     addEvidence(incident, event, at)
@@ -199,9 +216,13 @@ export class Partition {
     const state = stateOf(view)
     const last = incident.issued.at(-1)
     const reminted =
-      last !== undefined && last.mode === 'enforce' && at > last.at + GRACE_MS && (event.token?.iat ?? 0) * 1000 >= last.at
+      last !== undefined &&
+      last.mode === 'enforce' &&
+      at > last.at + GRACE_MS &&
+      (event.token?.iat ?? 0) * 1000 >= last.at
     const step =
-      (reminted ? remintStep(incident, state) : null) ?? nextStep(incident, state, this.threshold, this.settings.values, at)
+      (reminted ? remintStep(incident, state) : null) ??
+      nextStep(incident, state, this.threshold, this.settings.values, at)
     if (step !== null) this.book.decide(incident, step, this.settings, at)
   }
 
@@ -224,7 +245,8 @@ export class Partition {
   /** Event time passes: knowledge boundaries, due resolutions, the daily sweep. */
   private passTime(): void {
     const { now } = this.clock
-    if (now >= this.book.nextDue) this.book.resolveDue(now, this.settings, (incident) => this.settle(incident))
+    if (now >= this.book.nextDue)
+      this.book.resolveDue(now, this.settings, (incident) => this.settle(incident))
     const boundary = Math.floor(now / BOUNDARY_MS)
     if (boundary !== this.boundary) {
       this.boundary = boundary

@@ -1,8 +1,8 @@
 import type { Action, Limit, Scope } from '../core/decision.ts'
-import { type Incident, isHeld, type SeenToken } from './incident.ts'
 import type { PrincipalState } from './control-plane.ts'
-import { impactOf } from './severity.ts'
+import { type Incident, isHeld, type SeenToken } from './incident.ts'
 import type { SettingValues } from './settings.ts'
+import { impactOf } from './severity.ts'
 
 /** What the ladder asks for; the engine adds mode, ids and times. */
 export interface Step {
@@ -34,7 +34,8 @@ export function nextStep(
   if (incident.stale || incident.resolvedAt !== null) return null
   if (incident.rung === 0) return firstStep(incident, incident, threshold, values)
   // A hold that ran out is renewed only by fresh evidence, not by the memory of the old.
-  if (!isHeld(incident, at) && enforces(incident)) return firstStep(incident, incident.since, threshold, values)
+  if (!isHeld(incident, at) && enforces(incident))
+    return firstStep(incident, incident.since, threshold, values)
   if (incident.rung >= 4 || state === 'LEARNING') return null
   if (incident.surprise < values.revokeSurprise || incident.attempts < values.revokeAttempts) return null
   return incident.rung < 3 ? tokenStep(incident) : subjectStep(incident)
@@ -93,10 +94,20 @@ function subjectStep(incident: Incident): Step {
     }
   }
   if (incident.credential !== null) {
-    const scope: Scope = { kind: 'credential', credential: incident.credential, principal: incident.principal }
+    const scope: Scope = {
+      kind: 'credential',
+      credential: incident.credential,
+      principal: incident.principal,
+    }
     return { rung: 4, action: 'revoke-credential', scope, limit: null, tokenExp: null }
   }
-  return { rung: 4, action: 'block', scope: { kind: 'principal', principal: incident.principal }, limit: null, tokenExp: null }
+  return {
+    rung: 4,
+    action: 'block',
+    scope: { kind: 'principal', principal: incident.principal },
+    limit: null,
+    tokenExp: null,
+  }
 }
 
 function dominantToken(incident: Incident): SeenToken | null {

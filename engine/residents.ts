@@ -1,8 +1,8 @@
-import { type ProfileOwner, type UnknownSection } from '../baseline/codec.ts'
+import type { ProfileOwner, UnknownSection } from '../baseline/codec.ts'
 import { CORE } from '../baseline/layout.ts'
-import { leavePrior } from '../baseline/windows.ts'
 import type { PriorSums } from '../baseline/prior.ts'
 import { ProfileSlab } from '../baseline/slab.ts'
+import { leavePrior } from '../baseline/windows.ts'
 import { type Principal, profileKey } from '../core/event.ts'
 import { DAY_MS } from '../core/time.ts'
 
@@ -98,7 +98,8 @@ export class Residents {
       const view = this.slab.at(slot)
       const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
       const events = view.f64[(view.base + CORE.events) / 8]!
-      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > NEWCOMER_IDLE_MS)) this.remove(slot, sums)
+      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > NEWCOMER_IDLE_MS))
+        this.remove(slot, sums)
     }
   }
 
@@ -108,10 +109,9 @@ export class Residents {
   }
 
   private kindOf(tenant: string, kind: string): Map<string, number> {
-    let kinds = this.byId.get(tenant)
-    if (kinds === undefined) this.byId.set(tenant, (kinds = new Map()))
-    let ids = kinds.get(kind)
-    if (ids === undefined) kinds.set(kind, (ids = new Map()))
+    const kinds = this.byId.get(tenant) ?? new Map<string, Map<string, number>>()
+    const ids = kinds.get(kind) ?? new Map<string, number>()
+    this.byId.set(tenant, kinds.set(kind, ids))
     return ids
   }
 }

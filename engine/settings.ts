@@ -50,7 +50,8 @@ export const SETTING_SPECS = {
     min: 0,
     max: 1e9,
     unit: 'records',
-    description: 'Impact floor: records that surprising calls of the incident returned before anything is enforced.',
+    description:
+      'Impact floor: records that surprising calls of the incident returned before anything is enforced.',
     largerLoosens: true,
   },
   impactRequests: {
@@ -122,14 +123,18 @@ export const SETTING_SPECS = {
     min: 3600,
     max: 2_592_000,
     unit: 'seconds of event time',
-    description: 'An incident open longer without enforcement makes its principal STALE and learning resumes, bounded.',
+    description:
+      'An incident open longer without enforcement makes its principal STALE and learning resumes, bounded.',
     largerLoosens: false,
   },
 } as const satisfies Record<string, SettingSpec>
 
+/** Name of a tunable threshold. */
 export type SettingName = keyof typeof SETTING_SPECS
+/** A value for every threshold. */
 export type SettingValues = { readonly [K in SettingName]: number }
 
+/** The thresholds nobody has tuned. */
 export const DEFAULT_SETTINGS: SettingValues = Object.fromEntries(
   Object.entries(SETTING_SPECS).map(([name, spec]) => [name, spec.default]),
 ) as SettingValues

@@ -1,7 +1,12 @@
 import type { Reason } from '../core/opinion.ts'
 import type { Incident } from './incident.ts'
 
-const SPANS: Record<string, string> = { '1m': 'one minute', '10m': 'ten minutes', '1h': 'one hour', '1d': 'one day' }
+const SPANS: Record<string, string> = {
+  '1m': 'one minute',
+  '10m': 'ten minutes',
+  '1h': 'one hour',
+  '1d': 'one day',
+}
 
 /** Hours less surprising than this are not worth a word. */
 const MIN_MENTIONED = 1.5
@@ -12,7 +17,8 @@ export function summarise(incident: Incident): string {
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
   if (volume !== undefined) parts.push(volumeText(volume))
-  if (hours !== undefined) parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
+  if (hours !== undefined)
+    parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
   return `${incident.entity.id}: ${parts.join('; ')}`
 }
 

@@ -1,0 +1,85 @@
+import { createDispatcher } from '../alerts/dispatcher.ts'
+import type { Dispatcher, Logger } from '../alerts/dispatcher-options.ts'
+import type { AlertSink, DecisionStatus } from '../alerts/sink.ts'
+import { createSlackBot } from '../alerts/slack-bot.ts'
+import { createSlackWebhook } from '../alerts/slack-webhook.ts'
+import { createWebhook } from '../alerts/webhook.ts'
+import type { StateStore } from '../baseline/store.ts'
+import type { Clock } from '../core/time.ts'
+import type { Enforcer } from '../enforcement/enforcer.ts'
+import { isLive } from '../enforcement/ledger.ts'
+import { DELIVERIES_MAP } from './build-enforcement.ts'
+import type { ChannelConfig, Config } from './config/schema.ts'
+import { deliveryLedger } from './ledgers.ts'
+import { SharedMap } from './shared-map.ts'
+
+export interface AlertsOptions {
+  readonly config: Config
+  readonly store: StateStore
+  readonly enforcer: () => Enforcer
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  /** Channels besides those of the configuration, such as the demo's terminal. */
+  readonly extraSinks: readonly AlertSink[]
+}
+
+export interface Alerts {
+  readonly dispatcher: Dispatcher
+  close(): Promise<void>
+}
+
+/** Opens the channels and starts to deliver until `stop`. */
+export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Promise<Alerts> {
+  const { config, clock, random, logger } = options
+  const map = await SharedMap.open(options.store, DELIVERIES_MAP)
+  const { minSeverity, budgetPerHour, adminUrl } = config.alerts
+  const sinks = [...config.alerts.channels.map((channel) => sinkOf(channel, clock)), ...options.extraSinks]
+  const dispatcher = createDispatcher({
+    sinks: sinks.map((sink) => ({ sink, minSeverity, budgetPerHour })),
+    ledger: deliveryLedger(map),
+    clock,
+    random,
+    logger,
+    incidentUrl: (incident) =>
+      adminUrl === undefined ? null : `${adminUrl.replace(/\/$/, '')}/#/incidents/${incident}`,
+    undo: undoCommand,
+    statusOf: (incident) => statusOf(options.enforcer(), incident),
+  })
+  await dispatcher.load()
+  const running = dispatcher.start(stop)
+  return {
+    dispatcher,
+    close: async () => {
+      await running
+      await map.close()
+    },
+  }
+}
+
+function sinkOf(channel: ChannelConfig, clock: Clock): AlertSink {
+  const { name } = channel
+  switch (channel.kind) {
+    case 'slack-bot':
+      return createSlackBot({ name, token: channel.token.reveal(), channel: channel.channel, clock })
+    case 'slack-webhook':
+      return createSlackWebhook({ name, url: channel.url.reveal(), clock })
+    case 'webhook':
+      return createWebhook({ name, url: channel.url, secrets: [channel.secret.reveal()], clock })
+  }
+}
+
+/** The call that lifts what stands; the dashboard has a button for it. */
+function undoCommand(_incident: string, decisions: readonly DecisionStatus[]): string {
+  const live = decisions.find(
+    (d) => d.status === 'in-force' || d.status === 'pending' || d.status === 'failed',
+  )
+  return live === undefined ? '' : `POST /v1/decisions/${live.decision.id}/release`
+}
+
+function statusOf(enforcer: Enforcer, incident: string): readonly DecisionStatus[] {
+  return enforcer
+    .views()
+    .filter((view) => view.decision.incident === incident)
+    .map(({ decision, status, until }) => ({ decision, status, until: isLive(status) ? until : null }))
+}

@@ -1,0 +1,202 @@
+import type { Readable } from 'node:stream'
+import { type AccessEvent, profileKey } from '../core/event.ts'
+import { partitionOf } from '../core/hash.ts'
+import type { Clock } from '../core/time.ts'
+import type { DeadLetters } from '../ingest/dead-letters.ts'
+import { deadLetterFile, deadLetterTopic } from '../ingest/dead-letters.ts'
+import type { Format, RawRecord, SourceSettings } from '../ingest/format.ts'
+import { FORMATS } from '../ingest/formats/catalog.ts'
+import { decodeInternal, encodeInternal } from '../ingest/formats/internal.ts'
+import type { EventLog, LogRecord, RawSource } from '../ingest/source.ts'
+import { FileSource } from '../ingest/sources/file-source.ts'
+import { HttpSource } from '../ingest/sources/http-source.ts'
+import { KafkaClient } from '../ingest/sources/kafka-client.ts'
+import { KafkaSource } from '../ingest/sources/kafka-source.ts'
+import type { Logger } from '../ingest/sources/logger.ts'
+import { kafkaOptions, type OpenedLog } from './build-storage.ts'
+import { sourceSettings } from './config/engine-input.ts'
+import { listenAddress } from './config/listen-address.ts'
+import type { Config, SourceConfig } from './config/schema.ts'
+
+/** Counts what ingest sees; metrics. */
+export interface IngestObserver {
+  events(source: string, count: number): void
+  rejected(reason: string): void
+}
+
+interface NamedSource {
+  readonly config: SourceConfig
+  readonly format: Format
+  readonly settings: SourceSettings
+}
+
+/** Everything between log bytes and the engine's own log. */
+export class Ingest {
+  private readonly sources = new Map<string, NamedSource>()
+  private readonly deadLetters: DeadLetters | null
+  private readonly observer: IngestObserver
+  /** Numbers records of sources that have no offsets of their own; above those of any earlier process. */
+  private counter: number
+
+  constructor(config: Config, deadLetters: DeadLetters | null, observer: IngestObserver, clock: Clock) {
+    for (const source of config.sources) {
+      const format = FORMATS.get(source.format)!
+      this.sources.set(source.name, { config: source, format, settings: sourceSettings(config, source) })
+    }
+    this.deadLetters = deadLetters
+    this.observer = observer
+    this.counter = clock.now() * 1000
+  }
+
+  /** Parses one message of a source; events in order, rejections to the dead letters. */
+  parse(source: string, record: RawRecord, onEvent: (event: AccessEvent) => void): void {
+    const named = this.sources.get(source)
+    if (named === undefined) return
+    let events = 0
+    named.format.parse(record, named.settings, {
+      event: (event) => {
+        events++
+        onEvent(event)
+      },
+      rejected: (rejection) => {
+        this.observer.rejected(rejection.reason)
+        const { topic, partition, offset } = record
+        this.deadLetters?.write(source, rejection, { topic, partition, offset, index: rejection.index })
+      },
+    })
+    this.observer.events(source, events)
+  }
+
+  /** Reads a record of the local journal, which holds raw lines. */
+  readonly decodeRaw = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
+    const { bytes, receivedAt, offset, source } = record
+    this.parse(source, { bytes, receivedAt, topic: source, partition: 0, offset }, onEvent)
+  }
+
+  /** Reads a record of `curfew.events`, which holds one normalised event. */
+  readonly decodeEvent = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
+    const event = decodeInternal(record.bytes, record.receivedAt)
+    if (event === null) this.observer.rejected('unknown-format')
+    else onEvent(event)
+  }
+
+  /** Normalises raw records and appends the events to the partitions of their principals. */
+  async normalise(log: EventLog, source: string, records: readonly RawRecord[]): Promise<void> {
+    const out: { partition: number; source: string; bytes: Uint8Array; receivedAt: number }[] = []
+    for (const record of records) {
+      this.parse(source, record, (event) => {
+        const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
+        out.push({ partition, source, bytes: encodeInternal(event), receivedAt: record.receivedAt })
+      })
+    }
+    if (out.length > 0) await log.append(out)
+  }
+
+  /** Makes pushed or file messages durable: as they are in the journal, normalised on Kafka. */
+  async append(
+    opened: OpenedLog,
+    source: string,
+    bodies: readonly Uint8Array[],
+    receivedAt: number,
+  ): Promise<void> {
+    if (opened.kafka === null) {
+      await opened.log.append(bodies.map((bytes) => ({ partition: 0, source, bytes, receivedAt })))
+      return
+    }
+    const records = bodies.map((bytes) => ({
+      bytes,
+      receivedAt,
+      topic: source,
+      partition: 0,
+      offset: this.counter++,
+    }))
+    await this.normalise(opened.log, source, records)
+  }
+}
+
+export function openDeadLetters(
+  config: Config,
+  opened: OpenedLog,
+  clock: Clock,
+  log: Logger,
+): DeadLetters | null {
+  const letters = config.deadLetters
+  if (letters.kind === 'none') return null
+  if (letters.kind === 'kafka') {
+    if (opened.kafka === null) return null
+    return deadLetterTopic({ producer: opened.kafka.producer(), topic: letters.topic, clock, log })
+  }
+  const { maxFileBytes, maxFiles } = letters
+  return deadLetterFile({ path: `${letters.folder}/dead-letters.ndjson`, clock, maxFileBytes, maxFiles, log })
+}
+
+/** Push servers, one per listen address; tokens tell the sources apart. */
+export function pushServers(
+  config: Config,
+  ingest: Ingest,
+  opened: OpenedLog,
+  clock: Clock,
+  log: Logger,
+): HttpSource[] {
+  const byAddress = new Map<string, Extract<SourceConfig, { kind: 'http' }>[]>()
+  for (const source of config.sources) {
+    if (source.kind !== 'http') continue
+    const sharing = byAddress.get(source.listen)
+    if (sharing === undefined) byAddress.set(source.listen, [source])
+    else sharing.push(source)
+  }
+  return [...byAddress].map(([listen, sources]) => {
+    const address = listenAddress(listen)!
+    return new HttpSource({
+      sources: sources.map(({ name, format, token }) => ({ name, format, token: token.reveal() })),
+      append: (source, bodies) => ingest.append(opened, source, bodies, clock.now()),
+      host: address.host,
+      port: address.port,
+      maxBodyBytes: Math.max(...sources.map((s) => s.maxBodyBytes)),
+      log,
+    })
+  })
+}
+
+/** Sources that are read rather than pushed, with the way their records become durable. */
+export interface PulledSource {
+  readonly source: RawSource
+  readonly close: () => Promise<void>
+}
+
+export function pulledSources(
+  config: Config,
+  opened: OpenedLog,
+  clock: Clock,
+  stdin: Readable,
+  log: Logger,
+): PulledSource[] {
+  const out: PulledSource[] = []
+  for (const source of config.sources) {
+    if (source.kind === 'file') {
+      const paths = source.stdin ? ['-'] : (source.paths ?? [])
+      const follow = source.follow ? { follow: { positionFile: followFile(config, source.name) } } : {}
+      out.push({
+        source: new FileSource({ name: source.name, paths, stdin, clock, log, ...follow }),
+        close: async () => undefined,
+      })
+    } else if (source.kind === 'kafka') {
+      const own = source.brokers !== undefined
+      const client = own
+        ? new KafkaClient(kafkaOptions({ ...source, brokers: source.brokers! }, 'curfew'), log)
+        : opened.kafka
+      if (client === null) continue
+      const { name, topics, groupId } = source
+      out.push({
+        source: new KafkaSource(client, { name, topics, groupId, log }),
+        close: async () => (own ? client.close() : undefined),
+      })
+    }
+  }
+  return out
+}
+
+function followFile(config: Config, source: string): string {
+  const folder = config.log.kind === 'embedded' ? config.log.folder : 'curfew-data'
+  return `${folder}/follow-${source}.json`
+}

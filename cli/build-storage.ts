@@ -1,0 +1,85 @@
+import type { StateStore } from '../baseline/store.ts'
+import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
+import { openRedisStore } from '../baseline/stores/redis-store.ts'
+import { Journal } from '../ingest/journal/journal.ts'
+import type { EventLog } from '../ingest/source.ts'
+import { KafkaClient } from '../ingest/sources/kafka-client.ts'
+import { KafkaEventLog } from '../ingest/sources/kafka-event-log.ts'
+import type { KafkaOptions } from '../ingest/sources/kafka-options.ts'
+import type { Logger } from '../ingest/sources/logger.ts'
+import type { Config } from './config/schema.ts'
+
+type KafkaConnection = Pick<Extract<Config['log'], { kind: 'kafka' }>, 'brokers' | 'sasl' | 'tls'>
+
+/** Kafka connection settings of the configuration in the words of the client. */
+export function kafkaOptions(connection: KafkaConnection, clientId: string): KafkaOptions {
+  const { brokers, sasl, tls } = connection
+  return {
+    brokers,
+    clientId,
+    ...(sasl === undefined
+      ? {}
+      : { sasl: { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password.reveal() } }),
+    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
+  }
+}
+
+function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<KafkaOptions['tls']> {
+  const { ca, cert, key, rejectUnauthorized } = tls
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key: key.reveal() }),
+    rejectUnauthorized,
+  }
+}
+
+/** Opens the state store of the configuration; fails in one line when it is unreachable or may lose state. */
+export async function openStore(config: Config, logger: Logger): Promise<StateStore> {
+  const { store } = config
+  if (store.kind === 'embedded') {
+    return openEmbeddedStore({
+      folder: store.folder,
+      onDamage: (detail) => logger.error({ detail }, 'state store damaged'),
+    })
+  }
+  const opened = await openRedisStore({
+    ...(store.url === undefined ? {} : { url: store.url }),
+    ...(store.nodes === undefined ? {} : { clusterNodes: store.nodes }),
+    ...(store.username === undefined ? {} : { username: store.username }),
+    ...(store.password === undefined ? {} : { password: store.password.reveal() }),
+    ...(store.tls === undefined ? {} : { tls: tlsOptions(store.tls) }),
+    keyPrefix: store.keyPrefix,
+    topic: config.log.kind === 'kafka' ? config.log.topic : 'curfew.events',
+    generation: store.generation,
+    connectTimeoutMs: store.connectTimeoutMs,
+  })
+  await opened.check()
+  return opened
+}
+
+/** The engine's own log and, on Kafka, the connection that it shares. */
+export interface OpenedLog {
+  readonly log: EventLog
+  readonly kafka: KafkaClient | null
+  close(): Promise<void>
+}
+
+export async function openLog(config: Config, logger: Logger): Promise<OpenedLog> {
+  const { log } = config
+  if (log.kind === 'embedded') {
+    const journal = await Journal.open({ folder: log.folder, maxBytes: log.maxBytes, log: logger })
+    return { log: journal, kafka: null, close: () => journal.close() }
+  }
+  const kafka = new KafkaClient(kafkaOptions(log, log.clientId), logger)
+  const { topic, partitions, groupId } = log
+  const events = await KafkaEventLog.open(kafka, { topic, partitions, groupId, log: logger })
+  return {
+    log: events,
+    kafka,
+    close: async () => {
+      await events.close()
+      await kafka.close()
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import type { EngineSettings } from '../../engine/settings.ts'
+import type { SourceSettings } from '../../ingest/format.ts'
+import type { Config, SourceConfig } from './schema.ts'
+
+/** What the configuration says about detection and policy, in the words of the engine. */
+export function engineSettings(config: Config): Omit<EngineSettings, 'version'> {
+  return {
+    values: config.detection,
+    modes: [...config.modes, { mode: config.defaultMode }],
+    allow: config.allow.map((rule) => ({ ...rule, expires: null })),
+  }
+}
+
+/** What a source fixes for its lines, in the words of the formats. */
+export function sourceSettings(config: Config, source: SourceConfig): SourceSettings {
+  return {
+    tenant: source.tenant ?? config.tenant,
+    tenantField: source.tenantField ?? null,
+    gateway: source.gateway,
+    principal: {
+      order: source.principal.order,
+      issuers: new Map(Object.entries(source.principal.issuers)),
+    },
+    records: {
+      headers: source.records.headers,
+      contentRange: source.records.contentRange,
+      field: source.records.field ?? null,
+      bytesPerRecord: source.records.bytesPerRecord ?? null,
+    },
+  }
+}
+
+/** Who may use the admin API, with the SHA-256 (lower-case hex) of each token. */
+export function adminTokens(config: Config): readonly {
+  readonly name: string
+  readonly role: Config['admin']['tokens'][number]['role']
+  readonly sha256: string
+}[] {
+  return config.admin.tokens.map(({ name, role, token, sha256 }) => ({
+    name,
+    role,
+    sha256: sha256 ?? createHash('sha256').update(token!.reveal()).digest('hex'),
+  }))
+}

@@ -1,0 +1,190 @@
+import { Type } from '@sinclair/typebox'
+import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
+
+const onlyFor = () =>
+  Type.Optional(
+    Type.Array(kebabName('Id of a gateway, as a source names it.'), {
+      minItems: 1,
+      maxItems: 100,
+      description: 'Act only on evidence that came through these gateways; on all when not given.',
+    }),
+  )
+
+const haproxy = section(
+  {
+    kind: Type.Literal('haproxy', { description: 'HAProxy, through its runtime sockets.' }),
+    name: kebabName('Name of the gateway, unique.'),
+    sockets: Type.Array(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: 'Path of a runtime socket, or `host:port`.',
+      }),
+      {
+        minItems: 1,
+        maxItems: 64,
+        description: 'Runtime sockets of every HAProxy process that holds the rules.',
+      },
+    ),
+    mapFolder: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'Folder of the map files, rewritten so that a reload keeps the rules.',
+    }),
+    onlyFor: onlyFor(),
+  },
+  { description: 'HAProxy with the rules of `samples/haproxy/curfew.cfg`.' },
+)
+
+const kong = section(
+  {
+    kind: Type.Literal('kong', { description: 'Kong, through its admin API.' }),
+    name: kebabName('Name of the gateway, unique.'),
+    adminUrl: url('http', { description: 'Address of the admin API.' }),
+    ...secret('token', 'optional', 'admin token, sent as Kong-Admin-Token'),
+    workspace: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9._~-]{1,128}$',
+        patternMeans: 'a Kong workspace name',
+        description: 'Workspace (Kong Enterprise).',
+      }),
+    ),
+    onlyFor: onlyFor(),
+  },
+  { description: 'Kong 3.x with a database.' },
+)
+
+const decision = section(
+  {
+    kind: Type.Literal('decision', { description: 'The deny list behind the decision endpoint.' }),
+    name: kebabName('Name of the gateway, unique.'),
+    onlyFor: onlyFor(),
+  },
+  { description: 'Our own deny list, asked by nginx, Caddy, Traefik and others through `decisionEndpoint`.' },
+)
+
+const guard = section(
+  {
+    maxNewPrincipals: count({
+      default: 20,
+      minimum: 1,
+      maximum: 1_000_000,
+      unit: 'principals per 10 minutes',
+      description: 'More new principals acted on than this, and decisions wait for approval.',
+    }),
+    maxShareOfPrincipals: Type.Number({
+      default: 0.01,
+      minimum: 0,
+      maximum: 1,
+      unit: 'share',
+      description: 'Replaces `maxNewPrincipals` where this share of the known principals is larger.',
+    }),
+    maxLiveRules: count({
+      default: 1_000,
+      minimum: 1,
+      maximum: 1_000_000,
+      unit: 'rules',
+      description: 'More rules in force than this, and decisions wait for approval.',
+    }),
+  },
+  { default: {}, description: 'Stops mass action.' },
+)
+
+/** How decisions reach gateways. */
+export const enforcementSchema = section(
+  {
+    maxEvidenceAgeSeconds: count({
+      default: 300,
+      minimum: 10,
+      maximum: 86_400,
+      unit: 'seconds',
+      description: 'Nothing is enforced on older evidence.',
+    }),
+    maxTokenLifetimeSeconds: count({
+      default: 86_400,
+      minimum: 60,
+      maximum: 31_536_000,
+      unit: 'seconds',
+      description: 'How long a revoked token without a known expiry stays on the deny list.',
+    }),
+    guard,
+    gateways: Type.Array(Type.Union([haproxy, kong, decision]), {
+      default: [],
+      maxItems: 64,
+      description: 'Gateways that decisions are enforced at.',
+    }),
+  },
+  { default: {}, description: 'How decisions reach gateways.' },
+)
+
+const asymmetric = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
+const issuer = () => Type.Optional(words({ description: 'Value of `iss` that tokens must carry.' }))
+
+const secretKey = section(
+  {
+    kind: Type.Literal('hs', { description: 'A secret shared with the issuer.' }),
+    alg: oneOf(['HS256', 'HS384', 'HS512'], { description: 'The only algorithm accepted with this key.' }),
+    ...secret('secret', 'required', 'shared secret, at least 32 characters', 32),
+    issuer: issuer(),
+  },
+  { description: 'Verifies tokens with a shared secret.' },
+)
+
+const pemKey = section(
+  {
+    kind: Type.Literal('pem', { description: 'The public key of the issuer.' }),
+    alg: oneOf(asymmetric, { description: 'The only algorithm accepted with this key.' }),
+    ...secret('publicKey', 'required', 'public key, PEM'),
+    issuer: issuer(),
+  },
+  { description: 'Verifies tokens with a public key.' },
+)
+
+const jwksKey = section(
+  {
+    kind: Type.Literal('jwks', { description: 'The published key set of the issuer.' }),
+    alg: oneOf(asymmetric, { description: 'The only algorithm accepted with this key set.' }),
+    url: url('http', { description: 'Address of the key set.' }),
+    issuer: issuer(),
+  },
+  { description: 'Verifies tokens with a published key set.' },
+)
+
+/** The inline check that a gateway asks before it lets a call through. */
+export const decisionEndpointSchema = Type.Optional(
+  section(
+    {
+      listen: listen({ default: '127.0.0.1:8742', description: 'Address to listen on.' }),
+      failMode: oneOf(['open', 'closed'], {
+        default: 'open',
+        description:
+          'What happens to callers that are not on the deny list while the list cannot be refreshed: let through (`open`) or refuse (`closed`). Those on it are refused either way.',
+      }),
+      keys: Type.Array(Type.Union([secretKey, pemKey, jwksKey]), {
+        default: [],
+        maxItems: 32,
+        description: 'Keys to verify tokens with; without any only the deny list is looked up.',
+      }),
+      trustHeaders: Type.Boolean({
+        default: false,
+        description:
+          'Believe identity headers. Only behind a gateway that removes them from client requests.',
+      }),
+    },
+    {
+      description: 'The inline check that a gateway asks before it lets a call through. Off when not given.',
+    },
+  ),
+)

@@ -1,0 +1,240 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { SETTING_SPECS, type SettingValues } from '../../engine/settings.ts'
+import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
+import type { FileName, SecretName } from './schema-parts.ts'
+import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
+import { deadLettersSchema, sourcesSchema } from './schema-sources.ts'
+import { logSchema, storeSchema } from './schema-storage.ts'
+import type { Secret } from './secret.ts'
+
+const modeWords = ['observe', 'approve', 'enforce'] as const
+
+const modeRule = section(
+  {
+    principal: Type.Optional(words({ description: 'Only this principal, such as `consumer:orders-svc`.' })),
+    group: Type.Optional(words({ description: 'Only this peer group.' })),
+    gateway: Type.Optional(kebabName('Only evidence that came through this gateway (its id).')),
+    detector: Type.Optional(kebabName('Only when this detector is the strongest.')),
+    action: Type.Optional(
+      oneOf(['throttle', 'block', 'revoke-token', 'revoke-credential'], { description: 'Only this action.' }),
+    ),
+    mode: oneOf(modeWords, { description: 'The mode where all of the above agree.' }),
+  },
+  { description: 'Sets the mode somewhere. The most specific rule wins.' },
+)
+
+const allowRule = section(
+  {
+    tenant: words({ default: 'default', description: 'Tenant of the principal.' }),
+    entity: words({ description: 'The principal, such as `consumer:backup`.' }),
+    reason: words({ description: 'Why; shown wherever the rule has an effect.' }),
+  },
+  { description: 'A principal that is never acted on. Alerts go on.' },
+)
+
+const slackBot = section(
+  {
+    kind: Type.Literal('slack-bot', {
+      description: 'A Slack app with a bot token: one message per incident, edited.',
+    }),
+    name: kebabName('Name of the channel, unique.'),
+    ...secret('token', 'required', 'bot token (`xoxb-…`) with the scope chat:write'),
+    channel: Type.String({
+      pattern: '^[CGD][A-Z0-9]{2,20}$|^#[^\\s#]{1,80}$',
+      patternMeans: 'a channel id such as `C0123456789` or a name such as `#security`',
+      description: 'Slack channel.',
+    }),
+  },
+  { description: 'Slack through a bot.' },
+)
+
+const slackWebhook = section(
+  {
+    kind: Type.Literal('slack-webhook', {
+      description: 'A Slack incoming webhook: a message per transition.',
+    }),
+    name: kebabName('Name of the channel, unique.'),
+    ...secret('url', 'required', 'address of the webhook (it is a secret)'),
+  },
+  { description: 'Slack through an incoming webhook.' },
+)
+
+const webhook = section(
+  {
+    kind: Type.Literal('webhook', { description: 'Any HTTP receiver, signed (Standard Webhooks).' }),
+    name: kebabName('Name of the channel, unique.'),
+    url: url('http', { description: 'Address of the receiver.' }),
+    ...secret('secret', 'required', 'signing secret (`whsec_…`), at least 24 characters', 24),
+  },
+  { description: 'A signed webhook.' },
+)
+
+const alerts = section(
+  {
+    channels: Type.Array(Type.Union([slackBot, slackWebhook, webhook]), {
+      default: [],
+      maxItems: 32,
+      description: 'Where incidents are told.',
+    }),
+    minSeverity: oneOf(['low', 'medium', 'high', 'critical'], {
+      default: 'low',
+      description: 'Incidents below this severity are kept and shown, but not sent.',
+    }),
+    budgetPerHour: count({
+      default: 60,
+      minimum: 1,
+      maximum: 10_000,
+      unit: 'messages per hour and channel',
+      description: 'Beyond it incidents are told together in a digest.',
+    }),
+    adminUrl: Type.Optional(
+      url('http', {
+        description: 'Address under which people reach the admin pages, for links in messages.',
+      }),
+    ),
+  },
+  { default: {}, description: 'Who is told about incidents.' },
+)
+
+const adminToken = section(
+  {
+    name: kebabName('Who holds the token; appears in the audit.'),
+    role: oneOf(['viewer', 'responder', 'tuner', 'admin'], { description: 'What the holder may do.' }),
+    ...secret('token', 'optional', 'the token, at least 24 characters', 24),
+    sha256: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-f]{64}$',
+        patternMeans: '64 hexadecimal digits in lower case',
+        description: 'SHA-256 of the token, so that the token itself need not be here.',
+      }),
+    ),
+  },
+  { description: 'Give exactly one of `tokenEnv`, `tokenFile` and `sha256`.' },
+)
+
+const admin = section(
+  {
+    listen: listen({ default: '127.0.0.1:8740', description: 'Address of the admin API and the pages.' }),
+    tokens: Type.Array(adminToken, { default: [], maxItems: 200, description: 'Who may sign in.' }),
+    allowedHosts: Type.Array(
+      Type.String({
+        pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$',
+        patternMeans: 'a host name with an optional port',
+        maxLength: 262,
+        description: 'A value of the Host header.',
+      }),
+      {
+        default: [],
+        maxItems: 64,
+        description: 'Host names under which the API answers, besides the address that it listens on.',
+      },
+    ),
+  },
+  { default: {}, description: 'Admin API and dashboard.' },
+)
+
+/** Thresholds: bounds, defaults and texts come from the engine's own table. */
+const detection = Type.Unsafe<SettingValues>(
+  section(
+    Object.fromEntries(
+      Object.entries(SETTING_SPECS).map(([name, spec]) => [
+        name,
+        Type.Number({
+          default: spec.default,
+          minimum: spec.min,
+          maximum: spec.max,
+          unit: spec.unit,
+          description: spec.description,
+        }),
+      ]),
+    ),
+    {
+      default: {},
+      description:
+        'Thresholds at the first start; from then on the admin API changes them, versioned and audited.',
+    },
+  ),
+)
+
+/** The one description of the configuration: types, checks, JSON Schema and reference page derive from it. */
+export const configSchema = section(
+  {
+    tenant: words({ default: 'default', description: 'Tenant of sources that name none.' }),
+    ...secret(
+      'identityKey',
+      'optional',
+      'key of the hashes under which principals are stored, at least 32 characters, the same for all workers',
+      32,
+    ),
+    store: storeSchema,
+    log: logSchema,
+    sources: sourcesSchema,
+    deadLetters: deadLettersSchema,
+    detection,
+    defaultMode: oneOf(modeWords, {
+      default: 'observe',
+      description: 'What Curfew may do where no rule of `modes` says otherwise.',
+    }),
+    modes: Type.Array(modeRule, { default: [], maxItems: 1_000, description: 'Where another mode holds.' }),
+    allow: Type.Array(allowRule, {
+      default: [],
+      maxItems: 10_000,
+      description: 'Principals never acted on.',
+    }),
+    enforcement: enforcementSchema,
+    decisionEndpoint: decisionEndpointSchema,
+    alerts,
+    admin,
+    memory: section(
+      {
+        maxPrincipals: count({
+          default: 1_000_000,
+          minimum: 1_000,
+          maximum: 100_000_000,
+          unit: 'principals',
+          description: 'Principals kept in memory per process; about 1.5 KB each.',
+        }),
+      },
+      { default: {}, description: 'Bounds of memory.' },
+    ),
+    logLevel: oneOf(['debug', 'info', 'warn', 'error', 'silent'], {
+      default: 'info',
+      description: 'Least severe messages that are logged.',
+    }),
+  },
+  { description: 'Configuration of Curfew.' },
+)
+
+type SecretKey<Key, Value, Needs> =
+  NonNullable<Value> extends SecretName<infer Found extends 'required' | 'optional'>
+    ? Found extends Needs
+      ? Key extends `${infer Name}Env` | `${infer Name}File`
+        ? Name
+        : never
+      : never
+    : never
+
+type FileKey<Key, Value> =
+  NonNullable<Value> extends FileName ? (Key extends `${infer Name}File` ? Name : never) : never
+
+type PlainKey<Key, Value> =
+  NonNullable<Value> extends SecretName<'required' | 'optional'> | FileName ? never : Key
+
+type ResolvedObject<T> = {
+  readonly [Key in keyof T as PlainKey<Key, T[Key]>]: Resolved<T[Key]>
+} & { readonly [Key in keyof T as SecretKey<Key, T[Key], 'required'>]-?: Secret } & {
+  readonly [Key in keyof T as SecretKey<Key, T[Key], 'optional'>]?: Secret
+} & { readonly [Key in keyof T as FileKey<Key, T[Key]>]?: string }
+
+/** A part of the file as it is after loading: defaults filled in, secrets and files read. */
+export type Resolved<T> = T extends readonly (infer Item)[]
+  ? readonly Resolved<Item>[]
+  : T extends object
+    ? ResolvedObject<T>
+    : T
+
+/** A checked configuration: every default filled in, every secret read. */
+export type Config = Resolved<Static<typeof configSchema>>
+export type SourceConfig = Config['sources'][number]
+export type GatewayConfig = Config['enforcement']['gateways'][number]
+export type ChannelConfig = Config['alerts']['channels'][number]

@@ -1,0 +1,356 @@
+import type { Readable } from 'node:stream'
+import { createMetrics, type EngineMetrics } from '../admin/metrics.ts'
+import { type AdminAddress, type AdminServer, createAdminServer } from '../admin/server.ts'
+import type { AlertSink } from '../alerts/sink.ts'
+import type { StateStore } from '../baseline/store.ts'
+import type { Decision } from '../core/decision.ts'
+import { CurfewError } from '../core/errors.ts'
+import type { AlertRecord } from '../core/incident.ts'
+import type { Clock } from '../core/time.ts'
+import { DETECTORS } from '../detectors/catalog.ts'
+import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
+import { allowedBy } from '../engine/modes.ts'
+import { OutboxReader } from '../engine/outbox-reader.ts'
+import { DetectWorker, type Logger, type WorkerObserver } from '../engine/worker.ts'
+import type { HttpSource } from '../ingest/sources/http-source.ts'
+import { openAuditLog } from './audit-log.ts'
+import { type Alerts, openAlerts } from './build-alerts.ts'
+import { type Enforcement, openEnforcement } from './build-enforcement.ts'
+import { Ingest, openDeadLetters, type PulledSource, pulledSources, pushServers } from './build-ingest.ts'
+import { type OpenedLog, openLog, openStore } from './build-storage.ts'
+import { adminTokens, engineSettings } from './config/engine-input.ts'
+import { listenAddress } from './config/listen-address.ts'
+import type { Config } from './config/schema.ts'
+import { identityKeyOf } from './identity-key.ts'
+import { createLiveControlPlane } from './live-control-plane.ts'
+import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
+
+/** Roles of a process: `all` for small installations; workers of a larger one only read and detect. */
+export type Role = 'all' | 'detect' | 'control'
+
+export interface ServiceParts {
+  readonly config: Config
+  readonly role: Role
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly stdin: Readable
+  /** Channels besides those of the configuration. */
+  readonly extraSinks?: readonly AlertSink[]
+  /** Carried in the fragment of the dashboard address that is printed. */
+  readonly dashboardToken?: string
+  /** Off when a log is read whose present is long past. */
+  readonly ticks?: boolean
+}
+
+const SETTINGS_POLL_MS = 10_000
+const HASH_SEED = 0x6375_7266
+
+/** A running Curfew. `stop` ends it in order: sources, folding, checkpoint, deliveries. */
+export class Service {
+  readonly store: StateStore
+  readonly opened: OpenedLog
+  readonly metrics: EngineMetrics
+  enforcement: Enforcement | null = null
+  controlPlane: ControlPlane | null = null
+  admin: AdminAddress | null = null
+  /** Ports of the push servers, in the order of their addresses in the configuration. */
+  pushPorts: readonly number[] = []
+  /** Rejects when a part that must not end has ended. */
+  readonly failed: Promise<never>
+  private fail: (error: unknown) => void = () => undefined
+  private readonly parts: ServiceParts
+  private readonly sourcesStop = new AbortController()
+  private readonly detectStop = new AbortController()
+  private readonly controlStop = new AbortController()
+  private readonly running: Promise<unknown>[] = []
+  private readonly control: Promise<unknown>[] = []
+  private settings: SettingsKeeper | null = null
+  private worker: DetectWorker | null = null
+  private alerts: Alerts | null = null
+  private adminServer: AdminServer | null = null
+  private push: readonly HttpSource[] = []
+  private pulled: readonly PulledSource[] = []
+  private logReachable = true
+
+  private constructor(parts: ServiceParts, store: StateStore, opened: OpenedLog) {
+    this.parts = parts
+    this.store = store
+    this.opened = opened
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject
+    })
+    this.failed.catch(() => undefined)
+    const { config } = parts
+    this.metrics = createMetrics({
+      sources: config.sources.map((s) => s.name),
+      gateways: config.enforcement.gateways.map((g) => g.name),
+      sinks: config.alerts.channels.map((c) => c.name),
+      rejectReasons: REJECT_REASONS,
+      partitions: opened.log.partitions,
+    })
+  }
+
+  /** Starts everything or nothing: a part that cannot start closes those that did, and the error says why. */
+  static async start(parts: ServiceParts): Promise<Service> {
+    const store = await openStore(parts.config, parts.logger)
+    let service: Service | null = null
+    try {
+      service = new Service(parts, store, await openLog(parts.config, parts.logger))
+      await service.startParts()
+      return service
+    } catch (error) {
+      if (service !== null) await service.stop()
+      else await store.close()
+      throw error
+    }
+  }
+
+  private async startParts(): Promise<void> {
+    const { config, clock, role } = this.parts
+    this.settings = await openSettingsKeeper({ store: this.store, initial: engineSettings(config), clock })
+    if (role !== 'detect') await this.startControl()
+    if (role !== 'control') await this.startDetection()
+  }
+
+  private async startControl(): Promise<void> {
+    const { config, clock, random, logger } = this.parts
+    const settings = this.settings!
+    const stop = this.controlStop.signal
+    this.enforcement = await openEnforcement(
+      {
+        config,
+        store: this.store,
+        clock,
+        random,
+        logger,
+        isAllowed: (tenant, entity) =>
+          allowedBy(settings.current(), tenant, entity, clock.now())?.reason ?? null,
+        knownPrincipals: () => this.principals(),
+        onChange: (id) => this.decisionChanged(id),
+        answered: () => undefined,
+      },
+      stop,
+    )
+    const extraSinks = this.parts.extraSinks ?? []
+    const enforcer = () => this.enforcement!.enforcer
+    this.alerts = await openAlerts(
+      { config, store: this.store, enforcer, clock, random, logger, extraSinks },
+      stop,
+    )
+    const reader = new OutboxReader(
+      'control',
+      this.store,
+      (entry) => this.take(entry.kind, entry.body),
+      logger,
+    )
+    this.control.push(reader.run(stop).catch((error: unknown) => this.fail(error)))
+    this.control.push(this.pollSettings(stop))
+    await this.startAdmin()
+  }
+
+  private async startAdmin(): Promise<void> {
+    const { config, clock, logger, dashboardToken } = this.parts
+    const controlPlane = createLiveControlPlane({
+      store: this.store,
+      partitions: () => this.store.partitions(),
+      enforcer: this.enforcement!.enforcer,
+      settings: this.settings!,
+      audit: await openAuditLog({ store: this.store, writer: 'admin', clock }),
+      clock,
+      readiness: () => this.readiness(),
+      identityKey: identityKeyOf(config),
+    })
+    this.controlPlane = controlPlane
+    const { host, port } = listenAddress(config.admin.listen)!
+    this.adminServer = await createAdminServer({
+      controlPlane,
+      metrics: () => this.metrics.exposition(),
+      clock,
+      tokens: adminTokens(config),
+      listen: { host, port },
+      allowedHosts: config.admin.allowedHosts,
+      logger,
+      ...(dashboardToken === undefined ? {} : { dashboardToken }),
+    })
+    this.admin = await this.adminServer.start()
+  }
+
+  private async startDetection(): Promise<void> {
+    const { config, clock, logger, stdin } = this.parts
+    const { metrics } = this
+    const deadLetters = openDeadLetters(config, this.opened, clock, logger)
+    const ingest = new Ingest(config, deadLetters, metrics, clock)
+    this.worker = new DetectWorker(
+      {
+        store: this.store,
+        log: this.opened.log,
+        detectors: DETECTORS,
+        settings: () => this.settings!.current(),
+        maxPrincipals: config.memory.maxPrincipals,
+        identityKey: identityKeyOf(config),
+        seed: HASH_SEED,
+        decode: this.opened.kafka === null ? ingest.decodeRaw : ingest.decodeEvent,
+        observer: workerObserver(metrics),
+        onOutbox: (_, entries) => this.nudge(entries),
+        clock,
+        logger,
+        ticks: this.parts.ticks ?? true,
+      },
+      this.detectStop.signal,
+    )
+    const reading = this.opened.log.read(this.worker, this.detectStop.signal)
+    this.running.push(reading.catch((error: unknown) => this.fail(error)))
+    this.push = pushServers(config, ingest, this.opened, clock, logger)
+    this.pushPorts = await Promise.all(this.push.map((server) => server.start()))
+    this.pulled = pulledSources(config, this.opened, clock, stdin, logger)
+    for (const pulled of this.pulled) this.running.push(this.pull(pulled, ingest))
+  }
+
+  /** Reads one source for as long as it goes on; an unreachable one is tried again. */
+  private async pull(pulled: PulledSource, ingest: Ingest): Promise<void> {
+    const { source } = pulled
+    const stop = this.sourcesStop.signal
+    for (let wait = 250; !stop.aborted; wait = Math.min(10_000, wait * 2)) {
+      try {
+        for await (const batch of source.batches(stop)) {
+          if (this.opened.kafka === null) {
+            const records = batch.records.map(({ bytes, receivedAt }) => ({
+              partition: 0,
+              source: source.name,
+              bytes,
+              receivedAt,
+            }))
+            await this.opened.log.append(records)
+          } else await ingest.normalise(this.opened.log, source.name, batch.records)
+          await batch.ack()
+          wait = 250
+          this.logReachable = true
+        }
+        return
+      } catch (error) {
+        if (stop.aborted) return
+        if (!(error instanceof CurfewError) || !error.retriable) return this.fail(error)
+        this.logReachable = false
+        this.parts.logger.warn(
+          { source: source.name, detail: error.message },
+          'source cannot be read, trying again',
+        )
+        await new Promise((resolve) => setTimeout(resolve, wait))
+      }
+    }
+  }
+
+  /** Hands durable outputs on at once when enforcement lives in this process; the outbox reader repeats them harmlessly. */
+  private nudge(entries: readonly { readonly kind: string; readonly body: string }[]): void {
+    if (this.enforcement === null) return
+    for (const { kind, body } of entries) {
+      this.take(kind, body).catch((error: unknown) =>
+        this.parts.logger.warn({ error: String(error) }, 'output waits for the outbox reader'),
+      )
+    }
+  }
+
+  private async take(kind: string, body: string): Promise<void> {
+    if (kind === 'decision') {
+      const decision = JSON.parse(body) as Decision
+      if ((await this.enforcement!.enforcer.accept(decision)) === 'new')
+        this.metrics.decision(decision.action, decision.mode, 'pending')
+      return
+    }
+    const alert = JSON.parse(body) as AlertRecord
+    this.metrics.incident(alert.severity, alert.transition)
+    await this.alerts!.dispatcher.accept(alert)
+  }
+
+  private decisionChanged(id: string): void {
+    const view = this.enforcement?.enforcer.view(id)
+    if (view != null) this.alerts?.dispatcher.refresh(view.decision.incident)
+  }
+
+  private async pollSettings(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, SETTINGS_POLL_MS).unref())
+      if (stop.aborted) return
+      await this.settings!.expireDue(this.parts.clock.now()).catch((error: unknown) =>
+        this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'),
+      )
+    }
+  }
+
+  private principals(): number {
+    return this.worker?.partitions().reduce((sum, p) => sum + p.residents.size, 0) ?? 0
+  }
+
+  private async readiness(): Promise<readonly ReadinessCheck[]> {
+    const store = await this.store.check().then(
+      () => ({ name: 'store', ok: true, detail: this.store.name }),
+      (error: unknown) => ({
+        name: 'store',
+        ok: false,
+        detail: error instanceof Error ? error.message : String(error),
+      }),
+    )
+    const worker = this.worker === null || this.worker.healthy
+    this.metrics.storeReachable(store.ok)
+    this.metrics.logReachable(this.logReachable)
+    return [
+      store,
+      {
+        name: 'detection',
+        ok: worker,
+        detail: worker ? 'running' : 'waiting for the state store or the log',
+      },
+      {
+        name: 'sources',
+        ok: this.logReachable,
+        detail: this.logReachable ? 'readable' : 'a source cannot be read',
+      },
+    ]
+  }
+
+  /** Ends in order; what was taken in is judged, committed and delivered as far as possible. */
+  async stop(): Promise<void> {
+    this.sourcesStop.abort()
+    await Promise.all(this.push.map((server) => server.stop()))
+    this.detectStop.abort()
+    await Promise.all(this.running)
+    await this.worker?.close()
+    for (const pulled of this.pulled) await pulled.close()
+    this.controlStop.abort()
+    await this.adminServer?.close()
+    await Promise.all(this.control)
+    await this.enforcement?.close()
+    await this.alerts?.close()
+    await this.opened.close()
+    await this.store.close()
+  }
+}
+
+const REJECT_REASONS = [
+  'not-json',
+  'truncated',
+  'too-long',
+  'too-deep',
+  'invalid-utf8',
+  'missing-field',
+  'wrong-type',
+  'bad-number',
+  'bad-time',
+  'time-out-of-bounds',
+  'duplicate-key',
+  'no-principal',
+  'unknown-format',
+] as const
+
+function workerObserver(metrics: EngineMetrics): WorkerObserver {
+  return {
+    judged: (_, outcome) => {
+      if (outcome.duplicate) metrics.duplicates()
+      else metrics.verdict(outcome.surprise)
+    },
+    redelivered: () => undefined,
+    checkpointed: (durationMs, bytes) => metrics.checkpoint(durationMs / 1000, bytes),
+    ownership: () => undefined,
+  }
+}

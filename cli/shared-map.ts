@@ -1,0 +1,91 @@
+import type { PartitionStore, StateStore } from '../baseline/store.ts'
+
+/** Partition numbers from here on are not partitions of the log but shared state of one role. */
+export const FIRST_SHARED_PARTITION = 1_000_000
+
+const text = new TextEncoder()
+const utf8 = new TextDecoder()
+
+interface Change {
+  readonly puts: ReadonlyMap<string, string>
+  readonly deletes: readonly string[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * A durable map of texts, owned by one process at a time: opening it fences the earlier owner. Changes
+ * that wait together are written in one atomic step, in order. Memory holds the values.
+ */
+export class SharedMap {
+  private readonly store: PartitionStore
+  private readonly values: Map<string, string>
+  private waiting: Change[] = []
+  private working = false
+  private offset: number
+
+  private constructor(store: PartitionStore, values: Map<string, string>) {
+    this.store = store
+    this.values = values
+    this.offset = store.position.offset
+  }
+
+  /** `index` counts from 0; each index is one map. */
+  static async open(store: StateStore, index: number): Promise<SharedMap> {
+    const partition = await store.open(FIRST_SHARED_PARTITION + index)
+    const values = new Map<string, string>()
+    for await (const [key, bytes] of partition.scan('')) values.set(key, utf8.decode(bytes))
+    return new SharedMap(partition, values)
+  }
+
+  entries(): Iterable<readonly [string, string]> {
+    return this.values.entries()
+  }
+
+  /** All of it or nothing; durable when resolved. */
+  change(puts: ReadonlyMap<string, string>, deletes: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ puts, deletes, resolve, reject })
+      if (!this.working) void this.work()
+    })
+  }
+
+  private async work(): Promise<void> {
+    this.working = true
+    while (this.waiting.length > 0) {
+      const batch = this.waiting.splice(0)
+      try {
+        await this.commit(batch)
+        for (const change of batch) change.resolve()
+      } catch (error) {
+        for (const change of batch) change.reject(error)
+      }
+    }
+    this.working = false
+  }
+
+  private async commit(batch: readonly Change[]): Promise<void> {
+    const puts = new Map<string, Uint8Array>()
+    const deletes = new Set<string>()
+    for (const change of batch) {
+      for (const key of change.deletes) {
+        deletes.add(key)
+        puts.delete(key)
+      }
+      for (const [key, value] of change.puts) {
+        puts.set(key, text.encode(value))
+        deletes.delete(key)
+      }
+    }
+    const expected = { offset: this.offset, recordHash: '' }
+    const position = { offset: this.offset + 1, recordHash: '' }
+    await this.store.commit({ expected, position, puts, deletes: [...deletes] })
+    this.offset = position.offset
+    for (const key of deletes) this.values.delete(key)
+    for (const [key, value] of puts) this.values.set(key, utf8.decode(value))
+  }
+
+  async close(): Promise<void> {
+    await this.store.close()
+  }
+}

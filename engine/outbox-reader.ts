@@ -1,0 +1,91 @@
+import type { OutboxEntry, StateStore } from '../baseline/store.ts'
+import { CurfewError } from '../core/errors.ts'
+import type { Logger } from './worker.ts'
+
+/** Takes one outbox entry; durable on its own side when it resolves, and indifferent to repeats. */
+export type TakeEntry = (entry: OutboxEntry) => Promise<void>
+
+const POLL_MS = 1_000
+const PAGE = 500
+const CURSOR_DOCUMENT = 'outbox-cursor'
+
+/**
+ * Reads the outboxes of all partitions and hands on every entry at least once, in order per partition.
+ * The cursor is stored after an entry was taken, so a restart repeats at most what was under way.
+ */
+export class OutboxReader {
+  private readonly store: StateStore
+  private readonly take: TakeEntry
+  private readonly logger: Logger
+  private readonly name: string
+  private cursor: Record<string, number> = {}
+  private version = 0
+  private wake: () => void = () => undefined
+
+  /** `name` separates the cursors of independent readers. */
+  constructor(name: string, store: StateStore, take: TakeEntry, logger: Logger) {
+    this.name = name
+    this.store = store
+    this.take = take
+    this.logger = logger
+  }
+
+  /** Runs until `stop`. */
+  async run(stop: AbortSignal): Promise<void> {
+    const document = await this.store.getDocument(this.documentName)
+    this.version = document.version
+    if (document.version > 0) this.cursor = JSON.parse(document.body) as Record<string, number>
+    const unwatch = await this.store.watchOutbox(() => this.wake())
+    stop.addEventListener('abort', () => this.wake(), { once: true })
+    while (!stop.aborted) {
+      try {
+        if (!(await this.pass(stop))) await this.sleep()
+      } catch (error) {
+        if (!(error instanceof CurfewError) || !error.retriable) throw error
+        this.logger.warn({ code: error.code }, 'outbox cannot be read, trying again')
+        await this.sleep()
+      }
+    }
+    await unwatch()
+  }
+
+  private get documentName(): string {
+    return `${CURSOR_DOCUMENT}:${this.name}`
+  }
+
+  private async pass(stop: AbortSignal): Promise<boolean> {
+    let any = false
+    for (const partition of await this.store.partitions()) {
+      const after = this.cursor[partition] ?? 0
+      const entries = await this.store.readOutbox(partition, after, PAGE)
+      for (const entry of entries) {
+        if (stop.aborted) break
+        await this.take(entry)
+        this.cursor[partition] = entry.seq
+        any = true
+      }
+    }
+    if (any) await this.save()
+    return any
+  }
+
+  private async save(): Promise<void> {
+    const next = await this.store.putDocument(this.documentName, this.version, JSON.stringify(this.cursor))
+    if (next !== null) {
+      this.version = next
+      return
+    }
+    // Another reader of the same name moved on: what it took, we may repeat.
+    this.version = (await this.store.getDocument(this.documentName)).version
+  }
+
+  private sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, POLL_MS)
+      this.wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import type {
+  Checkpoint,
+  ControlRecord,
+  ControlRequest,
+  OutboxEntry,
+  PartitionStore,
+  Position,
+} from '../baseline/store.ts'
+import { CurfewError } from '../core/errors.ts'
+import type { AccessEvent } from '../core/event.ts'
+import type { LogRecord } from '../ingest/source.ts'
+import { applyControl, type ControlEffect } from './control-records.ts'
+import type { Output } from './incident-book.ts'
+import type { Partition, PartitionObserver } from './partition.ts'
+import type { PartitionState, StateChanges } from './partition-state.ts'
+
+/** Parses one log record; events in order. Rejections are the decoder's own business. */
+export type Decode = (record: LogRecord, onEvent: (event: AccessEvent) => void) => void
+
+export interface OwnedPartitionOptions {
+  readonly store: PartitionStore
+  readonly partition: Partition
+  readonly state: PartitionState
+  readonly decode: Decode
+  readonly observer: PartitionObserver
+  /** Repeats work while the store is unreachable. */
+  readonly insist: <T>(work: () => Promise<T>) => Promise<T>
+  /** Called with entries that are durable in the outbox; must not throw. */
+  readonly onOutbox: (partition: number, entries: readonly Omit<OutboxEntry, 'seq'>[]) => void
+}
+
+/**
+ * One partition while this process owns it: applies control records at their stated positions, folds
+ * events, makes outputs durable before anything acts on them, and checkpoints in one atomic step.
+ */
+export class OwnedPartition {
+  readonly store: PartitionStore
+  readonly partition: Partition
+  private readonly state: PartitionState
+  private readonly options: OwnedPartitionOptions
+  /** Control records that wait for their position. */
+  private waiting: ControlRecord[] = []
+  private readonly knownRequests = new Set<string>()
+  private position: Position
+  private committed: Position
+  private lastBytes: Uint8Array | null = null
+  private changed = false
+  private trimmedControl = 0
+
+  constructor(options: OwnedPartitionOptions) {
+    this.options = options
+    this.store = options.store
+    this.partition = options.partition
+    this.state = options.state
+    this.position = options.store.position
+    this.committed = options.store.position
+  }
+
+  get offset(): number {
+    return this.position.offset
+  }
+
+  /** Loads the state and the control records that it does not yet reflect. */
+  async load(): Promise<void> {
+    await this.state.load(this.store.scan(''))
+    const control = await this.store.control(0)
+    for (const record of control) this.noteRequest(record)
+    this.waiting = control.filter((r) => r.seq > this.state.controlSeq)
+    await this.applyDue(this.position.offset)
+  }
+
+  /** Folds records that follow the position. Outputs are durable when this resolves. */
+  async fold(records: readonly LogRecord[]): Promise<void> {
+    const { decode, observer } = this.options
+    for (const record of records) {
+      if (this.waiting.length > 0) await this.applyDue(record.offset - 1)
+      decode(record, (event) => {
+        if (!this.state.isNew(event.source)) {
+          observer.redelivered()
+          return
+        }
+        observer.judged(event, this.partition.step(event))
+      })
+      this.position = { offset: record.offset, recordHash: '' }
+      this.lastBytes = record.bytes
+      this.changed = true
+      if (this.partition.book.outputs.length > 0) await this.publish()
+    }
+  }
+
+  private async applyDue(offset: number): Promise<void> {
+    while (this.waiting.length > 0 && this.waiting[0]!.afterOffset <= offset) {
+      const record = this.waiting.shift()!
+      applyControl(this.partition, record)
+      this.state.controlSeq = record.seq
+      this.changed = true
+    }
+    if (this.partition.book.outputs.length > 0) await this.publish()
+  }
+
+  /** Makes what the engine has to say durable, then hands it on. */
+  private async publish(): Promise<void> {
+    const entries = this.partition.book.outputs.splice(0).map(entryOf)
+    await this.options.insist(() => this.store.appendOutbox(entries))
+    this.options.onOutbox(this.store.partition, entries)
+  }
+
+  /** Appends a control record behind the last folded record and applies it. */
+  async control(kind: ControlEffect['kind'], body: string): Promise<void> {
+    const record = { afterOffset: this.position.offset, kind, body }
+    const seq = await this.options.insist(() => this.store.appendControl(record))
+    this.waiting.push({ ...record, seq })
+    await this.applyDue(this.position.offset)
+  }
+
+  /** Turns wishes from outside into control records, each once. */
+  async takeRequests(): Promise<void> {
+    const requests = await this.options.insist(() => this.store.requests())
+    if (requests.length === 0) return
+    for (const request of requests) {
+      if (!this.knownRequests.has(request.id)) await this.stamp(request)
+    }
+    await this.options.insist(() => this.store.settleRequests(requests.map((r) => r.id)))
+    for (const request of requests) this.knownRequests.delete(request.id)
+  }
+
+  private async stamp(request: ControlRequest): Promise<void> {
+    this.knownRequests.add(request.id)
+    await this.control(
+      request.kind as ControlEffect['kind'],
+      JSON.stringify({ request: request.id, body: request.body }),
+    )
+  }
+
+  private noteRequest(record: ControlRecord): void {
+    const { request } = JSON.parse(record.body) as { request?: string }
+    if (request !== undefined) this.knownRequests.add(request)
+  }
+
+  /**
+   * Takes what changed since the last checkpoint, at this instant, and returns the commit to run; folding
+   * may go on meanwhile. Null when nothing changed. A failed commit is to be repeated unchanged.
+   */
+  checkpoint(): { readonly bytes: number; commit(): Promise<void> } | null {
+    if (!this.changed) return null
+    this.changed = false
+    const changes: StateChanges = this.state.takeChanges()
+    const position =
+      this.lastBytes === null
+        ? this.position
+        : { offset: this.position.offset, recordHash: hashOfRecord(this.lastBytes) }
+    const controlSeq = this.state.controlSeq
+    let bytes = 0
+    for (const value of changes.puts.values()) bytes += value.length
+    // One object for every attempt: the store recognises by it a commit that landed although the answer was lost.
+    let checkpoint: Checkpoint | null = null
+    const commit = async () => {
+      checkpoint ??= { expected: this.committed, position, puts: changes.puts, deletes: changes.deletes }
+      await this.store.commit(checkpoint)
+      this.committed = position
+      await this.trim(controlSeq)
+    }
+    return { bytes, commit }
+  }
+
+  private async trim(controlSeq: number): Promise<void> {
+    if (controlSeq === this.trimmedControl) return
+    this.trimmedControl = controlSeq
+    await this.store.trim(0, controlSeq)
+  }
+
+  /** Whether some incident is due to resolve at an instant although nobody calls. */
+  isDue(time: number): boolean {
+    return this.partition.book.nextDue <= time
+  }
+}
+
+/** SHA-256 of a record's bytes: what a position is verified with on resume. */
+export function hashOfRecord(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function entryOf(output: Output): Omit<OutboxEntry, 'seq'> {
+  if (output.kind === 'alert')
+    return { id: output.alert.id, kind: 'alert', body: JSON.stringify(output.alert) }
+  return { id: output.decision.id, kind: 'decision', body: JSON.stringify(output.decision) }
+}
+
+/** Fails unless the record at the stored position is the one that the state was built from. */
+export function verifyResumePoint(partition: number, position: Position, found: LogRecord | null): void {
+  if (position.offset < 0) return
+  if (found === null) {
+    throw new CurfewError(
+      'LOG_GAP',
+      `partition ${partition}: the log no longer holds offset ${position.offset}, where the stored state ends; records may be missing`,
+    )
+  }
+  if (hashOfRecord(found.bytes) === position.recordHash) return
+  throw new CurfewError(
+    'LOG_GAP',
+    `partition ${partition}: the record at offset ${position.offset} is not the one that the stored state was built from; the topic was replaced`,
+  )
+}
