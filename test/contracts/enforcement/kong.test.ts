@@ -1,0 +1,103 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import { wallTime } from '../../../core/time.ts'
+import type { Rule } from '../../../enforcement/gateway.ts'
+import { KongGateway } from '../../../enforcement/gateways/kong.ts'
+import { kongDescription } from '../../services/kong-description.ts'
+import { FakeKong } from '../../services/kong-fake.ts'
+import type { GatewayBench } from './gateway-contract.ts'
+import { gatewayContract } from './gateway-contract.ts'
+
+const description = kongDescription()
+const violations: string[] = []
+const CONSUMERS = ['1', '2', '3', '4'].map((n) => `${n.repeat(8)}-aaaa-4aaa-8aaa-aaaaaaaaaaaa`)
+const ROUTE = { id: 'aaaaaaaa-0000-4000-8000-000000000001' }
+const SERVICE = { id: 'aaaaaaaa-0000-4000-8000-000000000002' }
+
+function rule(id: string, action: Rule['action'], consumer: number, limit: Rule['limit'] = null): Rule {
+  const principal = {
+    kind: 'consumer',
+    id: CONSUMERS[consumer]!,
+    label: `svc ${consumer}:/,ü`,
+    verified: true,
+  } as const
+  return { id, action, scope: { kind: 'principal', principal }, limit, until: wallTime(1_790_000_000_500) }
+}
+
+const credential = rule('dec_cred', 'revoke-credential', 2)
+const rules: Rule[] = [
+  rule('dec_throttle', 'throttle', 0, { requests: 1, windowSeconds: 10 }),
+  rule('dec_block', 'block', 0),
+  rule('dec_throttle2', 'throttle', 1, { requests: 100, windowSeconds: 60 }),
+  rule('dec_block2', 'block', 3),
+  {
+    ...credential,
+    scope: { ...credential.scope, kind: 'credential', credential: 'cred/1,x' } as Rule['scope'],
+  },
+]
+
+const fakes = new WeakMap<GatewayBench, FakeKong>()
+
+async function make(pageSize: number): Promise<GatewayBench> {
+  const kong = new FakeKong({ description, pageSize })
+  for (const consumer of CONSUMERS) kong.consumers.add(consumer)
+  await kong.start()
+  const adapter = (name: string) => new KongGateway({ name, adminUrl: kong.url })
+  const bench: GatewayBench = {
+    adapter: adapter('kong'),
+    other: adapter('kong-2'),
+    calls: () => kong.calls,
+    failures: ['refused', 'status-500', 'garbage', 'hang'],
+    fail: (failure) => kong.fail(failure),
+    state: async () => kong.state(),
+    close: async () => {
+      violations.push(...kong.violations)
+      await kong.stop()
+    },
+  }
+  fakes.set(bench, kong)
+  return bench
+}
+
+/** A plugin in every place that the precedence list knows, on the callers that rules are about. */
+async function foreign(bench: GatewayBench): Promise<void> {
+  const kong = fakes.get(bench)!
+  let next = 1
+  const plant = (name: string, config: Record<string, unknown>, more: object = {}) =>
+    kong.plant({ id: `bbbbbbbb-0000-4000-8000-${String(next++).padStart(12, '0')}`, name, config, ...more })
+  const consumer = (n: number) => ({ id: CONSUMERS[n]! })
+  plant('rate-limiting', { minute: 50, hour: 500 })
+  plant('rate-limiting', { second: 4 }, { route: ROUTE })
+  plant('rate-limiting', { minute: 30 }, { route: ROUTE, service: SERVICE })
+  plant('rate-limiting', { minute: 40, limit_by: 'ip' }, { consumer: consumer(0), tags: ['team-a'] })
+  plant('rate-limiting', { minute: 20 }, { consumer: consumer(1), route: ROUTE })
+  plant('rate-limiting', { hour: 9 }, { consumer: consumer(2), enabled: false })
+  plant('request-termination', { status_code: 503, trigger: 'x-stop' }, { consumer: consumer(0) })
+  plant('request-termination', { status_code: 503, message: 'closed' }, { consumer: consumer(3), tags: [] })
+  plant('request-termination', { trigger: 'x-stop' }, { route: ROUTE, service: SERVICE })
+}
+
+const shared = {
+  rules,
+  changed: rule('dec_throttle', 'throttle', 0, { requests: 3, windowSeconds: 60 }),
+  unsupported: {
+    ...rule('dec_no', 'revoke-token', 0),
+    scope: { kind: 'token', iss: null, jti: 'j' } as const,
+  },
+  foreign,
+  foreignState: async (bench: GatewayBench) =>
+    [...fakes.get(bench)!.plugins.values()].filter((row) => row.consumer === null),
+}
+
+gatewayContract({ name: 'Kong', make: () => make(1_000), ...shared })
+gatewayContract({ name: 'Kong with pages of two', make: () => make(2), ...shared })
+
+describe('the stand-in for Kong', () => {
+  it.skipIf(description === null && process.env.CI !== 'true')('has the official description at hand', () => {
+    expect(description, 'shared/gateways/specs/kong is missing beside the repository').not.toBeNull()
+  })
+
+  afterAll(() => {
+    // Collected over all checks above: each request and each answer kept to the official description.
+    expect(violations).toEqual([])
+  })
+})

@@ -1,0 +1,92 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Format, SourceSettings } from '../../../../ingest/format.ts'
+import { canonical, canonicalReader } from '../../../../ingest/formats/canonical.ts'
+import { jsonFormat } from '../../../../ingest/formats/json-format.ts'
+import { ShapeBuilder } from '../../../../ingest/formats/json-shape.ts'
+import { walkLine } from '../../../../ingest/formats/json-walk.ts'
+import { kong, kongReader } from '../../../../ingest/formats/kong.ts'
+import { anonymousObject, parsed, SETTINGS } from '../../../unit/ingest/formats/kong-line.ts'
+import { damaged, kongText } from './lines.ts'
+
+const BUSY: SourceSettings = {
+  ...SETTINGS,
+  tenantField: 'workspace_name',
+  principal: { order: ['sub', 'consumer', 'key'], issuers: new Map() },
+  records: { headers: ['x-total-count'], contentRange: true, field: 'latencies.kong', bytesPerRecord: 300 },
+}
+
+/** A line is either scanned or read strictly; whichever it is must not show. */
+function agree(fast: Format, strict: Format, bytes: Buffer): void {
+  for (const settings of [SETTINGS, BUSY]) expect(parsed(fast, bytes, settings)).toEqual(parsed(strict, bytes, settings))
+}
+
+describe('the scanner', () => {
+  it('agrees with the strict parser on any Kong line, whole or damaged', () => {
+    const strict = jsonFormat(kongReader, 'strict')
+    fc.assert(fc.property(damaged(kongText), (bytes) => agree(kong, strict, bytes)), { numRuns: 1_500 })
+  }, 60_000)
+
+  it('agrees with the strict parser on any bytes', () => {
+    const strict = jsonFormat(kongReader, 'strict')
+    const bytes = fc.oneof(fc.json().map((text) => Buffer.from(text)), fc.uint8Array({ maxLength: 200 }).map((b) => Buffer.from(b)))
+    fc.assert(fc.property(bytes, (b) => agree(kong, strict, b)), { numRuns: 1_000 })
+  }, 60_000)
+
+  it('agrees with the strict parser on canonical lines', () => {
+    const strict = jsonFormat(canonicalReader, 'strict')
+    const line = fc.record(
+      {
+        time: fc.constantFrom<unknown>(1_795_453_200_000, '2026-11-23T17:00:00.000Z', 'x', 1e999),
+        principal: fc.record({ kind: fc.constantFrom('sub', 'ip', 'x'), id: fc.oneof(fc.string(), fc.constant('1.2.3.4')), verified: fc.boolean() }),
+        clientIp: fc.constantFrom<unknown>('192.0.2.1', '::1', 7, null),
+        method: fc.constantFrom<unknown>('GET', 5),
+        path: fc.webPath(),
+        status: fc.constantFrom<unknown>(200, 404, -1, 'x'),
+        parents: fc.array(fc.string()),
+        token: fc.record({ sub: fc.string(), scopes: fc.array(fc.string()), exp: fc.nat() }, { requiredKeys: [] }),
+        latencyMs: fc.double(),
+      },
+      { requiredKeys: ['time', 'principal', 'method', 'path'] },
+    )
+    const text = line.map((object) => JSON.stringify(object))
+    fc.assert(fc.property(damaged(text), (bytes) => agree(canonical, strict, bytes)), { numRuns: 1_000 })
+  }, 60_000)
+})
+
+describe('the careful walk', () => {
+  const shape = new ShapeBuilder().build()
+  it('accepts exactly the objects that JSON.parse accepts', () => {
+    const accepts = (text: string): boolean => {
+      try {
+        const value: unknown = JSON.parse(text)
+        return typeof value === 'object' && value !== null && !Array.isArray(value)
+      } catch {
+        return false
+      }
+    }
+    fc.assert(
+      fc.property(damaged(kongText), (bytes) => {
+        const text = bytes.toString('utf8')
+        expect(walkLine(text, shape).damage === null).toBe(accepts(text))
+      }),
+      { numRuns: 1_500 },
+    )
+  }, 60_000)
+})
+
+describe('damage', () => {
+  it('in a line that names nobody never names anybody but its address', () => {
+    const line = fc.constant(JSON.stringify(anonymousObject()))
+    fc.assert(
+      fc.property(line, fc.nat(2_000), fc.nat(255), fc.boolean(), (text, at, byte, cut) => {
+        const bytes = Buffer.from(text)
+        bytes[at % bytes.length] = byte
+        for (const { principal } of parsed(kong, cut ? bytes.subarray(0, at) : bytes).events) {
+          expect([principal.kind, principal.verified]).toEqual(['ip', false])
+        }
+      }),
+      { numRuns: 500 },
+    )
+  }, 60_000)
+})
