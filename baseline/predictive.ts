@@ -18,6 +18,8 @@ import type { Prior } from './prior.ts'
 import type { ProfileView } from './slab.ts'
 import { studentRange99 } from './tail.ts'
 
+/** Bit per window, all set. */
+export const ALL_WINDOWS = (1 << WINDOW_COUNT) - 1
 /** Windows that the prior's within-variance is worth. */
 const PRIOR_WINDOWS = 4
 /** Tails never get thinner than a Student-t with this many degrees of freedom: traffic is not Gaussian. */
@@ -70,15 +72,32 @@ export function predict(view: ProfileView, prior: Prior, cell: number, hourIndex
   return { center, scale: Math.sqrt(variance), dof: degreesOfFreedom(seen), ownShare }
 }
 
-/** Recomputes the derived fields that the hot path reads. A pure function of stored fields and prior. */
-export function derive(view: ProfileView, prior: Prior): void {
+/**
+ * Recomputes the derived fields that the hot path reads: {@link predict} for every cell, written out so
+ * that nothing is allocated. A pure function of stored fields and prior. `windows` has a bit per window
+ * that needs it.
+ */
+export function derive(view: ProfileView, prior: Prior, windows: number = ALL_WINDOWS): void {
   const hourIndex = view.u32[(view.base + CORE.hourIndex) / 4]!
+  const own = view.base / 4
   const f = (view.base + view.derived) / 4
+  const requestsLevel = levelOffset(view, 0, hourIndex)
+  const volumeLevel = levelOffset(view, 1, hourIndex)
   for (let cell = 0; cell < CELLS; cell++) {
-    const p = predict(view, prior, cell, hourIndex)
-    view.f32[f + DERIVED.median / 4 + cell] = Math.expm1(p.center)
-    view.f32[f + DERIVED.center / 4 + cell] = p.center
-    view.f32[f + DERIVED.inverseScale / 4 + cell] = 1 / p.scale
+    if ((windows & (1 << (cell % WINDOW_COUNT))) === 0) continue
+    const seen = view.f32[own + cell + SEEN / 4]!
+    const within =
+      (PRIOR_WINDOWS * prior.within[cell]! + view.f32[own + cell + M2 / 4]!) / (PRIOR_WINDOWS + seen)
+    const between = prior.between[cell]!
+    const ownShare = seen / (seen + within / between)
+    let center = ownShare * view.f32[own + cell + MEAN / 4]! + (1 - ownShare) * prior.center[cell]!
+    if (cell % WINDOW_COUNT !== DAY_WINDOW) center += cell < WINDOW_COUNT ? requestsLevel : volumeLevel
+    if (center < 0) center = 0
+    const odds = Math.exp(center)
+    view.f32[f + DERIVED.median / 4 + cell] = odds - 1
+    view.f32[f + DERIVED.center / 4 + cell] = center
+    view.f32[f + DERIVED.inverseScale / 4 + cell] =
+      1 / Math.sqrt(within + (1 - ownShare) * between + MIN_VARIANCE + 1 / odds)
   }
   view.u32[f + DERIVED.version / 4] = prior.version + 1
 }

@@ -53,29 +53,24 @@ export function emptyPriorSums(): PriorSums {
   }
 }
 
-/** Moves one principal's contribution to a cell from its former to its present statistics. */
-export function movePrior(
+/**
+ * Adds (`sign` 1) or takes out (-1) one principal's statistics of a cell: windows seen, their mean and sum
+ * of squared deviations. Those of a newcomer weigh nothing.
+ */
+export function weighInPrior(
   sums: PriorSums,
   cell: number,
-  before: { seen: number; mean: number; m2: number },
-  after: { seen: number; mean: number; m2: number },
+  seen: number,
+  mean: number,
+  m2: number,
+  sign: 1 | -1,
 ): void {
-  if (before.seen >= MIN_WINDOWS_IN_PRIOR) addPrior(sums, cell, before, -1)
-  if (after.seen >= MIN_WINDOWS_IN_PRIOR) addPrior(sums, cell, after, 1)
-}
-
-function addPrior(
-  sums: PriorSums,
-  cell: number,
-  s: { seen: number; mean: number; m2: number },
-  sign: number,
-): void {
-  const mean = Math.round(s.mean * STEPS)
-  const within = Math.round(Math.min(MAX_WITHIN, s.m2 / Math.max(1, s.seen - 1)) * STEPS)
+  if (seen < MIN_WINDOWS_IN_PRIOR) return
+  const steps = Math.round(mean * STEPS)
   sums.count[cell]! += sign
-  sums.sum[cell]! += sign * mean
-  sums.squares[cell]! += sign * mean * mean
-  sums.within[cell]! += sign * within
+  sums.sum[cell]! += sign * steps
+  sums.squares[cell]! += sign * steps * steps
+  sums.within[cell]! += sign * Math.round(Math.min(MAX_WITHIN, m2 / Math.max(1, seen - 1)) * STEPS)
 }
 
 /** Cuts an immutable prior from the sums, shrunk to the built-in one. */

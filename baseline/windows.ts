@@ -16,8 +16,8 @@ import {
   WINDOW_INDEX,
   WINDOW_MS,
 } from './layout.ts'
-import { levelOffset, predict } from './predictive.ts'
-import { movePrior, type Prior, type PriorSums } from './prior.ts'
+import { ALL_WINDOWS, derive, levelOffset } from './predictive.ts'
+import { type Prior, type PriorSums, weighInPrior } from './prior.ts'
 import type { ProfileView } from './slab.ts'
 
 /** Where a closing window's lesson goes besides the profile itself. */
@@ -64,20 +64,23 @@ export function advance(
   const minute = Math.floor(time / WINDOW_MS[0])
   if (view.u32[u] === minute) return false
   const hourBefore = view.u32[u + HOUR_WINDOW]!
-  let changed = false
+  let closed = 0
   for (let w = 0; w < WINDOW_COUNT; w++) {
     const index = Math.floor(time / WINDOW_MS[w]!)
     if (view.u32[u + w] === index) continue
     if (view.f64[view.base / 8 + TOTAL / 8 + w]! > 0) {
       closeWindow(view, w, hourBefore, learning, quarantine)
-      changed = true
+      closed |= 1 << w
     }
     view.u32[u + w] = index
   }
   const hour = view.u32[u + HOUR_WINDOW]!
   const hourChanged = hour !== view.u32[(view.base + CORE.hourIndex) / 4]
   view.u32[(view.base + CORE.hourIndex) / 4] = hour
-  if (changed || hourChanged) view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
+  // An hour brings another level for all but the day; a closed window only its own statistics.
+  if (hourChanged) closed |= ALL_WINDOWS
+  const version = (view.base + view.derived + DERIVED.version) / 4
+  if (view.u32[version] === learning.prior.version + 1) derive(view, learning.prior, closed)
   return hourChanged
 }
 
@@ -93,7 +96,7 @@ export function count(view: ProfileView, records: number, bytes: number): void {
 
 /** Marks the open windows as holding quarantined calls, so that closing them teaches nothing. */
 export function taint(view: ProfileView): void {
-  view.bytes[view.base + CORE.tainted] = (1 << WINDOW_COUNT) - 1
+  view.bytes[view.base + CORE.tainted] = ALL_WINDOWS
 }
 
 function closeWindow(
@@ -117,42 +120,59 @@ function closeWindow(
 
 function learnWindow(view: ProfileView, w: number, hourIndex: number, learning: Learning): void {
   const t = (view.base + TOTAL) / 8 + w
-  const ys: [number, number, number] = [Number.NaN, Number.NaN, Number.NaN]
+  // The derived fields were made for the hour that ends now, so they hold what this window was expected to be.
+  if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== learning.prior.version + 1)
+    derive(view, learning.prior)
+  let yRequests = Number.NaN
+  let yVolume = Number.NaN
+  let volumeMetric = 1
   for (let m = 0; m < METRIC_COUNT; m++) {
     const total = view.f64[t + m * WINDOW_COUNT]!
     // Zero records or bytes may as well mean that the log did not say; only requests are always known.
-    if (total > 0) ys[m] = clipped(view, m * WINDOW_COUNT + w, Math.log(1 + total), hourIndex, learning.prior)
-  }
-  for (let m = 0; m < METRIC_COUNT; m++) {
-    if (Number.isNaN(ys[m])) continue
-    const level = w === DAY_WINDOW ? 0 : levelOffset(view, m, hourIndex)
-    learnCell(view, m * WINDOW_COUNT + w, ys[m]! - level, MEMORY[w]!, learning.sums)
+    if (total <= 0) continue
+    const cell = m * WINDOW_COUNT + w
+    const y = clipped(view, cell, Math.log(1 + total))
+    if (m === 0) yRequests = y
+    else {
+      yVolume = y
+      volumeMetric = m
+    }
+    learnCell(
+      view,
+      cell,
+      w === DAY_WINDOW ? y : y - levelOffset(view, m, hourIndex),
+      MEMORY[w]!,
+      learning.sums,
+    )
   }
   if (w !== HOUR_WINDOW) return
-  const volumeMetric = Number.isNaN(ys[2]) ? 1 : 2
-  learnLevel(view, hourIndex, ys[0], ys[volumeMetric]!, volumeMetric)
+  learnLevel(view, hourIndex, yRequests, yVolume, volumeMetric)
   learnActiveHour(view, hourIndex)
   learning.sums.hours[hourOfWeek(hourIndex)]! += 1
 }
 
-function clipped(view: ProfileView, cell: number, y: number, hourIndex: number, prior: Prior): number {
-  const p = predict(view, prior, cell, hourIndex)
-  const reach = CLIP * p.scale
-  if (y > p.center + reach) return p.center + reach
-  return y < p.center - reach ? p.center - reach : y
+function clipped(view: ProfileView, cell: number, y: number): number {
+  const f = (view.base + view.derived) / 4 + cell
+  const center = view.f32[f + DERIVED.center / 4]!
+  const reach = CLIP / view.f32[f + DERIVED.inverseScale / 4]!
+  if (y > center + reach) return center + reach
+  return y < center - reach ? center - reach : y
 }
 
 /** Welford's update with a bounded memory: beyond `memory` windows the oldest fade exponentially. */
 function learnCell(view: ProfileView, cell: number, y: number, memory: number, sums: PriorSums): void {
   const f = view.base / 4 + cell
-  const before = { seen: view.f32[f + SEEN / 4]!, mean: view.f32[f + MEAN / 4]!, m2: view.f32[f + M2 / 4]! }
-  const seen = before.seen < memory ? before.seen + 1 : memory
-  const kept = before.seen < memory ? before.m2 : (before.m2 * (memory - 1)) / memory
-  const delta = y - before.mean
+  const seenBefore = view.f32[f + SEEN / 4]!
+  const meanBefore = view.f32[f + MEAN / 4]!
+  const m2Before = view.f32[f + M2 / 4]!
+  const seen = seenBefore < memory ? seenBefore + 1 : memory
+  const kept = seenBefore < memory ? m2Before : (m2Before * (memory - 1)) / memory
+  const delta = y - meanBefore
   view.f32[f + SEEN / 4] = seen
-  view.f32[f + MEAN / 4] = before.mean + delta / seen
+  view.f32[f + MEAN / 4] = meanBefore + delta / seen
   view.f32[f + M2 / 4] = kept + delta * (y - view.f32[f + MEAN / 4]!)
-  movePrior(sums, cell, before, { seen, mean: view.f32[f + MEAN / 4]!, m2: view.f32[f + M2 / 4]! })
+  weighInPrior(sums, cell, seenBefore, meanBefore, m2Before, -1)
+  weighInPrior(sums, cell, seen, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, 1)
 }
 
 function setAside(view: ProfileView, w: number, hourIndex: number, quarantine: QuarantinedWindows): void {
@@ -179,16 +199,18 @@ export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindo
     const n = quarantine.count[cell]!
     if (n === 0) continue
     const f = view.base / 4 + cell
-    const before = { seen: view.f32[f + SEEN / 4]!, mean: view.f32[f + MEAN / 4]!, m2: view.f32[f + M2 / 4]! }
+    const seen = view.f32[f + SEEN / 4]!
+    const ownMean = view.f32[f + MEAN / 4]!
+    const ownM2 = view.f32[f + M2 / 4]!
     const mean = quarantine.sum[cell]! / n
     const m2 = Math.max(0, quarantine.squares[cell]! - n * mean * mean)
-    const total = before.seen + n
-    const delta = mean - before.mean
+    const total = seen + n
+    const delta = mean - ownMean
     view.f32[f + SEEN / 4] = Math.min(MEMORY[cell % WINDOW_COUNT]!, total)
-    view.f32[f + MEAN / 4] = before.mean + (delta * n) / total
-    view.f32[f + M2 / 4] = before.m2 + m2 + (delta * delta * before.seen * n) / total
-    const after = { seen: view.f32[f + SEEN / 4]!, mean: view.f32[f + MEAN / 4]!, m2: view.f32[f + M2 / 4]! }
-    movePrior(sums, cell, before, after)
+    view.f32[f + MEAN / 4] = ownMean + (delta * n) / total
+    view.f32[f + M2 / 4] = ownM2 + m2 + (delta * delta * seen * n) / total
+    weighInPrior(sums, cell, seen, ownMean, ownM2, -1)
+    weighInPrior(sums, cell, view.f32[f + SEEN / 4]!, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, 1)
   }
   for (const hour of quarantine.hours) learnActiveHour(view, hour)
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
@@ -196,11 +218,9 @@ export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindo
 
 /** Takes a principal out of what is known about all; for forgetting and eviction. */
 export function leavePrior(view: ProfileView, sums: PriorSums): void {
-  const gone = { seen: 0, mean: 0, m2: 0 }
   for (let cell = 0; cell < CELLS; cell++) {
     const f = view.base / 4 + cell
-    const before = { seen: view.f32[f + SEEN / 4]!, mean: view.f32[f + MEAN / 4]!, m2: view.f32[f + M2 / 4]! }
-    movePrior(sums, cell, before, gone)
+    weighInPrior(sums, cell, view.f32[f + SEEN / 4]!, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, -1)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Decision } from '../core/decision.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
+import type { VerdictPart } from '../core/opinion.ts'
 import type { EngineSettings } from './settings.ts'
 
 /** How much is known about a principal. */
@@ -41,6 +42,8 @@ export interface IncidentView {
   readonly resolvedAt: string | null
   /** Every transition in order; the last one carries the current reasons. */
   readonly transitions: readonly AlertRecord[]
+  /** What the highest surprise was combined from; recomputing from them gives the same number. */
+  readonly parts?: readonly VerdictPart[]
   readonly decisions: readonly DecisionView[]
 }
 

@@ -1,5 +1,4 @@
 import type { AccessEvent } from '../core/event.ts'
-import { hash32 } from '../core/hash.ts'
 
 /** Calls per generation; a repeat is recognised for at least this many later calls of the partition. */
 export const GENERATION = 65_536
@@ -43,14 +42,20 @@ export class DuplicateFilter {
   }
 
   private keyOf(event: AccessEvent): number {
-    let h = hash32(event.id, this.seed)
-    const low = hash32(event.id, h ^ 0x5bd1e995)
-    h = mix(h, event.time)
-    h = mix(h, event.status ?? -1)
-    h = mix(h, event.responseBytes ?? -1)
-    h = mix(h, event.path.length)
+    const { id } = event
+    let high = this.seed
+    let low = this.seed ^ 0x5bd1e995
+    for (let i = 0; i < id.length; i++) {
+      const unit = id.charCodeAt(i)
+      high = Math.imul(high ^ unit, 0x01000193) + (high >>> 15)
+      low = Math.imul(low + unit, 0x85ebca6b) ^ (low >>> 13)
+    }
+    high = mix(high, event.time)
+    high = mix(high, event.status ?? -1)
+    high = mix(high, event.responseBytes ?? -1)
+    low = mix(low, event.path.length)
     // 53 bits: a positive integer that a double holds exactly; 0 marks an empty slot.
-    return (h >>> 0) * 2_097_152 + (low >>> 11) + 1
+    return (finish(high) >>> 0) * 2_097_152 + (finish(low) >>> 11) + 1
   }
 
   /** Keys accepted since the last export, with the number of the first; null when there are none. */
@@ -86,6 +91,14 @@ function mix(h: number, value: number): number {
   h ^= Math.imul(k, 0x1b873593)
   h = (h << 13) | (h >>> 19)
   return (Math.imul(h, 5) + 0xe6546b64) | 0
+}
+
+function finish(h: number): number {
+  h ^= h >>> 16
+  h = Math.imul(h, 0x85ebca6b)
+  h ^= h >>> 13
+  h = Math.imul(h, 0xc2b2ae35)
+  return h ^ (h >>> 16)
 }
 
 function find(table: Float64Array, key: number): boolean {

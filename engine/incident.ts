@@ -3,7 +3,7 @@ import type { Action, Entity, Mode, Scope } from '../core/decision.ts'
 import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
-import type { Reason } from '../core/opinion.ts'
+import type { Reason, VerdictPart } from '../core/opinion.ts'
 
 /** A token seen on surprising calls, by the claims that the gateway verified. */
 export interface SeenToken {
@@ -53,6 +53,8 @@ export interface Incident {
   detectors: readonly string[]
   owasp: readonly string[]
   reasons: readonly Reason[]
+  /** What `surprise` was combined from. */
+  parts: readonly VerdictPart[]
   records: number
   requests: number
   bytes: number
@@ -101,6 +103,7 @@ export function openIncident(event: AccessEvent, at: number): Incident {
     detectors: [],
     owasp: [],
     reasons: [],
+    parts: [],
     records: 0,
     requests: 0,
     bytes: 0,

@@ -27,7 +27,7 @@ export class Judge {
   /** Parts of the last judgement; overwritten by the next. */
   readonly parts: MutablePart[] = []
   private readonly spare: MutablePart[]
-  private readonly question: MutableQuestion | { event: null } = { event: null }
+  private readonly question = {} as MutableQuestion
 
   constructor(detectors: readonly Detector[]) {
     this.detectors = detectors
@@ -44,14 +44,15 @@ export class Judge {
   /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
   score(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): number | null {
     const question = this.ask(event, profile, prior, newHour)
-    this.parts.length = 0
+    let count = 0
     for (let i = 0; i < this.detectors.length; i++) {
       const surprise = this.detectors[i]!.score(question, this.sections[i]!)
       if (surprise === ABSTAIN) continue
       const part = this.spare[i]!
       part.surprise = surprise
-      this.parts.push(part)
+      this.parts[count++] = part
     }
+    if (this.parts.length !== count) this.parts.length = count
     return combine(this.parts)
   }
 
@@ -89,6 +90,11 @@ export class Judge {
   }
 
   private ask(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): Question {
-    return Object.assign(this.question, { event, profile, prior, newHour })
+    const { question } = this
+    question.event = event
+    question.profile = profile
+    question.prior = prior
+    question.newHour = newHour
+    return question
   }
 }

@@ -112,6 +112,12 @@ export class KnowledgeKeeper {
   }
 }
 
+/** The prior in force as {@link KnowledgeKeeper.export} froze it, for readers that own no partition. */
+export function frozenPrior(frozen: Float64Array): Prior {
+  const length = (frozen.length - 3) / 3
+  return cutPrior(decodeSums(frozen.slice(3, 3 + length)).prior, frozen[0]!)
+}
+
 function isMaterial(before: Prior, after: Prior): boolean {
   for (let i = 0; i < before.center.length; i++) {
     if (Math.abs(before.center[i]! - after.center[i]!) > MATERIAL_CHANGE) return true

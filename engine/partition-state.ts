@@ -1,9 +1,11 @@
 import { copyProfile, decodeProfile, encodeProfile, type StoredSection } from '../baseline/codec.ts'
 import { DERIVED } from '../baseline/layout.ts'
+import type { Prior } from '../baseline/prior.ts'
 import { CurfewError } from '../core/errors.ts'
 import { profileKey, type SourcePosition } from '../core/event.ts'
 import { keyedHash } from '../core/hash.ts'
 import type { Incident } from './incident.ts'
+import { frozenPrior } from './knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { EngineSettings } from './settings.ts'
 
@@ -29,8 +31,10 @@ export const INCIDENT_PREFIX = 'i:'
 const DUPLICATES_PREFIX = 'd:'
 const CORRUPT_PREFIX = 'corrupt:'
 const SUMS_KEY = 'k:sums'
-const FROZEN_KEY = 'k:frozen'
-const CLOCK_KEY = 's:clock'
+/** What is known about all, as it is in force; see {@link storedPrior}. */
+export const FROZEN_KEY = 'k:frozen'
+/** Clock, counters and settings in force; see {@link storedSettings}. */
+export const CLOCK_KEY = 's:clock'
 const MAX_SOURCES = 10_000
 
 const text = new TextEncoder()
@@ -39,6 +43,16 @@ const utf8 = new TextDecoder()
 /** Key of a profile: the tenant by hash too, since a log field may name it. */
 export function profileStoreKey(identityKey: Uint8Array, tenant: string, principalKey: string): string {
   return `${PROFILE_PREFIX}${keyedHash(identityKey, tenant).slice(0, 8)}:${keyedHash(identityKey, principalKey)}`
+}
+
+/** The prior in force of a partition, from the value under {@link FROZEN_KEY}. */
+export function storedPrior(bytes: Uint8Array): Prior {
+  return frozenPrior(floatsOf(bytes))
+}
+
+/** The settings in force of a partition, from the value under {@link CLOCK_KEY}. */
+export function storedSettings(bytes: Uint8Array): EngineSettings {
+  return (JSON.parse(utf8.decode(bytes)) as Scalars).settings
 }
 
 /** Collects what a partition must write, and reads it back. One per partition. */

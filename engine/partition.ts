@@ -200,6 +200,7 @@ export class Partition {
     if (surprise > incident.surprise + WORTH_EXPLAINING || incident.events === 1) {
       const { reasons, parts } = this.judge.explain(event, view, this.knowledge.active.prior)
       incident.reasons = reasons
+      incident.parts = parts
       incident.detectors = parts.map((p) => p.detector)
       incident.owasp = this.judge.owaspOf(parts)
       incident.surprise = surprise

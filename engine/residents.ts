@@ -22,7 +22,12 @@ export class Residents {
   private readonly byId = new Map<string, Map<string, Map<string, number>>>()
   private readonly owners: (ProfileOwner | undefined)[] = []
   private readonly unknownSections = new Map<number, readonly UnknownSection[]>()
-  private readonly dirtySlots = new Set<number>()
+  /** The map used last: consecutive events mostly share tenant and kind. */
+  private lastTenant = ''
+  private lastKind = ''
+  private lastIds: Map<string, number> | undefined
+  private isDirty = new Uint8Array(1024)
+  private dirtySlots: number[] = []
   private readonly removedKeys = new Set<string>()
 
   constructor(sectionBytes: number, maxPrincipals: number) {
@@ -36,7 +41,12 @@ export class Residents {
 
   /** The slot of a principal, or -1. */
   find(tenant: string, principal: Principal): number {
-    return this.byId.get(tenant)?.get(principal.kind)?.get(principal.id) ?? -1
+    if (this.lastIds === undefined || tenant !== this.lastTenant || principal.kind !== this.lastKind) {
+      this.lastTenant = tenant
+      this.lastKind = principal.kind
+      this.lastIds = this.kindOf(tenant, principal.kind)
+    }
+    return this.lastIds.get(principal.id) ?? -1
   }
 
   /** A new, zeroed profile; -1 at the bound. */
@@ -67,13 +77,25 @@ export class Residents {
   }
 
   touch(slot: number): void {
-    this.dirtySlots.add(slot)
+    if (slot >= this.isDirty.length) this.growDirty(slot)
+    if (this.isDirty[slot] === 1) return
+    this.isDirty[slot] = 1
+    this.dirtySlots.push(slot)
+  }
+
+  private growDirty(slot: number): void {
+    const grown = new Uint8Array(Math.max(slot + 1, this.isDirty.length * 2))
+    grown.set(this.isDirty)
+    this.isDirty = grown
   }
 
   /** Slots changed and keys removed since the last call. */
   takeChanges(): { dirty: number[]; removed: string[] } {
-    const changes = { dirty: [...this.dirtySlots], removed: [...this.removedKeys] }
-    this.dirtySlots.clear()
+    // A slot may have been released, and taken again, since it was marked.
+    const dirty = [...new Set(this.dirtySlots)].filter((slot) => this.isDirty[slot] === 1)
+    const changes = { dirty, removed: [...this.removedKeys] }
+    this.dirtySlots = []
+    this.isDirty.fill(0)
     this.removedKeys.clear()
     return changes
   }
@@ -87,7 +109,7 @@ export class Residents {
     this.removedKeys.add(profileKey(owner.tenant, owner.principal))
     this.owners[slot] = undefined
     this.unknownSections.delete(slot)
-    this.dirtySlots.delete(slot)
+    this.isDirty[slot] = 0
     this.slab.release(slot)
   }
 
