@@ -8,7 +8,10 @@ import { DAY_MS } from '../core/time.ts'
 
 /** A caller with fewer events is a newcomer: dropped first when idle, never kept at the cost of others. */
 export const NEWCOMER_EVENTS = 8
-const NEWCOMER_IDLE_MS = DAY_MS
+/** Idle newcomers go after this, and after a day when memory runs short. */
+const NEWCOMER_IDLE_MS = 30 * DAY_MS
+const NEWCOMER_IDLE_FULL_MS = DAY_MS
+const FULL_SHARE = 0.9
 const PROFILE_IDLE_MS = 90 * DAY_MS
 
 /**
@@ -115,12 +118,14 @@ export class Residents {
 
   /** Removes idle newcomers and profiles idle for 90 days; `keep` protects open incidents. */
   sweep(now: number, sums: PriorSums, keep: (slot: number) => boolean): void {
+    const isFull = this.slab.size >= FULL_SHARE * this.maxPrincipals
+    const newcomerIdle = isFull ? NEWCOMER_IDLE_FULL_MS : NEWCOMER_IDLE_MS
     for (let slot = 0; slot < this.owners.length; slot++) {
       if (this.owners[slot] === undefined || keep(slot)) continue
       const view = this.slab.at(slot)
       const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
       const events = view.f64[(view.base + CORE.events) / 8]!
-      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > NEWCOMER_IDLE_MS))
+      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > newcomerIdle))
         this.remove(slot, sums)
     }
   }

@@ -22,7 +22,7 @@ export const SETTING_SPECS = {
     largerLoosens: false,
   },
   minIncidentSurprise: {
-    default: 4,
+    default: 3.5,
     min: 1,
     max: 30,
     unit: '-log10 p',
