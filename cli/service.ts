@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import { createMetrics, type EngineMetrics } from '../admin/metrics.ts'
 import { type AdminAddress, type AdminServer, createAdminServer } from '../admin/server.ts'
 import type { AlertSink } from '../alerts/sink.ts'
@@ -270,7 +271,7 @@ export class Service {
 
   private async pollSettings(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      await new Promise((resolve) => setTimeout(resolve, SETTINGS_POLL_MS).unref())
+      await pause(SETTINGS_POLL_MS, undefined, { signal: stop }).catch(() => undefined)
       if (stop.aborted) return
       await this.settings!.expireDue(this.parts.clock.now()).catch((error: unknown) =>
         this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'),

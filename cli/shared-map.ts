@@ -1,7 +1,7 @@
 import type { PartitionStore, StateStore } from '../baseline/store.ts'
 
 /** Partition numbers from here on are not partitions of the log but shared state of one role. */
-export const FIRST_SHARED_PARTITION = 1_000_000
+export const FIRST_SHARED_PARTITION = 60_000
 
 const text = new TextEncoder()
 const utf8 = new TextDecoder()

@@ -42,7 +42,9 @@ export interface IncidentView {
   readonly resolvedAt: string | null
   /** Every transition in order; the last one carries the current reasons. */
   readonly transitions: readonly AlertRecord[]
-  /** What the highest surprise was combined from; recomputing from them gives the same number. */
+  /** Highest surprise so far, -log10 p. */
+  readonly surprise?: number
+  /** What `surprise` was combined from; recomputing from them gives the same number. */
   readonly parts?: readonly VerdictPart[]
   readonly decisions: readonly DecisionView[]
 }

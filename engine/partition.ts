@@ -200,7 +200,8 @@ export class Partition {
     if (surprise > incident.surprise + WORTH_EXPLAINING || incident.events === 1) {
       const { reasons, parts } = this.judge.explain(event, view, this.knowledge.active.prior)
       incident.reasons = reasons
-      incident.parts = parts
+      // In the order in which they were combined: adding in another one may differ in the last digit.
+      incident.parts = this.judge.parts.map((part) => ({ ...part }))
       incident.detectors = parts.map((p) => p.detector)
       incident.owasp = this.judge.owaspOf(parts)
       incident.surprise = surprise

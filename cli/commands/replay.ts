@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { openEmbeddedStore } from '../../baseline/stores/embedded-store.ts'
+import { CurfewError } from '../../core/errors.ts'
+import type { EngineSettings } from '../../engine/settings.ts'
+import { DEFAULT_SETTINGS } from '../../engine/settings.ts'
+import type { SourceSettings } from '../../ingest/format.ts'
+import { FORMATS } from '../../ingest/formats/catalog.ts'
+import { LineSplitter } from '../../ingest/line-splitter.ts'
+import { type Io, type ParsedArgs, textFlag } from '../command.ts'
+import { configHash } from '../config/config-hash.ts'
+import { engineSettings, sourceSettings } from '../config/engine-input.ts'
+import { requireConfig } from '../config/file.ts'
+import type { Config } from '../config/schema.ts'
+import { openLog } from '../log-file.ts'
+import { OutputFile } from '../output-file.ts'
+import { Replay, type ReplayOptions } from '../replay.ts'
+
+const PROGRESS_MS = 1_000
+const DEFAULT_MAX_PRINCIPALS = 1_000_000
+/** Hashes principals in saved states when the configuration names no key; such a folder is as private as the log. */
+const UNKEYED = 'curfew replay'
+
+/** `curfew replay`: judges recorded logs in event time, with no gateway anywhere near. */
+export async function run(args: ParsedArgs, io: Io): Promise<number> {
+  const configPath = textFlag(args, 'config')
+  const config =
+    configPath === undefined
+      ? null
+      : requireConfig(configPath, io.env, (_, line) => io.stderr.write(`${line}\n`))
+  const formatName = textFlag(args, 'format') ?? config?.sources[0]?.format ?? 'kong'
+  const format = FORMATS.get(formatName)
+  if (format === undefined) {
+    throw new CurfewError(
+      'USAGE',
+      `--format ${formatName} is unknown; known: ${[...FORMATS.keys()].join(', ')}`,
+    )
+  }
+  const state = textFlag(args, 'state')
+  const settings = settingsOf(config)
+  const append = false
+  const outputs: ReplayOptions['outputs'] = {
+    alerts: new OutputFile(textFlag(args, 'alerts'), append),
+    decisions: new OutputFile(textFlag(args, 'decisions'), append),
+    scores: new OutputFile(textFlag(args, 'scores'), append),
+    rejected: new OutputFile(textFlag(args, 'rejected'), append),
+  }
+  const replay = new Replay({
+    format,
+    source: sourceOf(config, formatName),
+    settings,
+    maxPrincipals: config?.memory.maxPrincipals ?? DEFAULT_MAX_PRINCIPALS,
+    identityKey: new TextEncoder().encode(config?.identityKey?.reveal() ?? UNKEYED),
+    outputs,
+  })
+  const store = state === undefined ? null : await openEmbeddedStore({ folder: state })
+  try {
+    if (store !== null) await replay.resume(store, hashOfReplay(config, formatName, settings))
+    const started = process.hrtime.bigint()
+    await readAll(replay, args.positionals, io)
+    const seconds = Number(process.hrtime.bigint() - started) / 1e9
+    await replay.save()
+    for (const output of Object.values(outputs)) output.close()
+    printSummary(replay, seconds, io)
+    return 0
+  } finally {
+    await store?.close()
+  }
+}
+
+async function readAll(replay: Replay, paths: readonly string[], io: Io): Promise<void> {
+  let told = io.clock.now()
+  for (const path of paths) {
+    const splitter = new LineSplitter()
+    const onLine = (bytes: Uint8Array) => replay.line(bytes)
+    for await (const chunk of await openLog(path, io.stdin)) {
+      splitter.push(chunk, onLine)
+      if (!io.isTerminal || io.clock.now() - told < PROGRESS_MS) continue
+      told = io.clock.now()
+      io.stderr.write(`\r${path}: ${replay.counts.events} events, ${replay.counts.incidents} incidents `)
+    }
+    splitter.end(onLine)
+  }
+  if (io.isTerminal) io.stderr.write('\n')
+}
+
+function printSummary(replay: Replay, seconds: number, io: Io): void {
+  const { events, rejected, duplicates, incidents, decisions } = replay.counts
+  const summary = {
+    events,
+    rejected,
+    duplicates,
+    principals: replay.partition.residents.size,
+    incidents,
+    incidentsOpen: replay.partition.book.openCount,
+    decisions,
+    eventsPerSecond: Math.round(events / Math.max(seconds, 1e-9)),
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  }
+  io.stdout.write(`${JSON.stringify(summary)}\n`)
+}
+
+function settingsOf(config: Config | null): EngineSettings {
+  if (config !== null) return { version: 1, ...engineSettings(config) }
+  return { version: 1, values: DEFAULT_SETTINGS, modes: [], allow: [] }
+}
+
+function sourceOf(config: Config | null, formatName: string): SourceSettings {
+  const source = config?.sources.find((s) => s.format === formatName)
+  if (config !== null && source !== undefined) return sourceSettings(config, source)
+  return {
+    tenant: config?.tenant ?? 'default',
+    tenantField: null,
+    gateway: { kind: formatName, id: formatName },
+    principal: { order: ['consumer', 'sub', 'app', 'key', 'account'], issuers: new Map() },
+    records: { headers: ['x-records-returned'], contentRange: true, field: null, bytesPerRecord: null },
+  }
+}
+
+/** What a saved state depends on: the whole configuration, or the built-in settings and the format. */
+function hashOfReplay(config: Config | null, formatName: string, settings: EngineSettings): string {
+  const content =
+    config === null ? JSON.stringify([formatName, settings]) : `${configHash(config)}/${formatName}`
+  return createHash('sha256').update(content).digest('hex')
+}

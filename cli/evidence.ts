@@ -1,0 +1,101 @@
+import type { StateStore } from '../baseline/store.ts'
+import { CurfewError } from '../core/errors.ts'
+import { isoTime } from '../core/time.ts'
+import type { LedgerEntry } from '../enforcement/ledger.ts'
+import type { DecisionView, IncidentView } from '../engine/control-plane.ts'
+import { DECISIONS_MAP } from './build-enforcement.ts'
+import { openStore } from './build-storage.ts'
+import { listenAddress } from './config/listen-address.ts'
+import type { Config } from './config/schema.ts'
+import { eventPartitions } from './event-partitions.ts'
+import { incidentView } from './incident-view.ts'
+import { FIRST_SHARED_PARTITION } from './shared-map.ts'
+import { StoredIncidents } from './stored-incidents.ts'
+
+/** Where incidents and decisions are looked up. Null = there is no such thing. */
+export interface Evidence {
+  incident(id: string): Promise<IncidentView | null>
+  decision(id: string): Promise<DecisionView | null>
+  close(): Promise<void>
+}
+
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
+const REQUEST_MS = 10_000
+const utf8 = new TextDecoder()
+
+/**
+ * The evidence of an installation: read from its store, or, where a running Curfew has a local store to
+ * itself, asked of that one through its admin API. Throws `STORE_UNREACHABLE` when neither is possible.
+ */
+export async function openEvidence(config: Config, fetcher: typeof fetch = fetch): Promise<Evidence> {
+  try {
+    return storedEvidence(await openStore(config, silent))
+  } catch (error) {
+    if (!(error instanceof CurfewError) || error.code !== 'STORE_CONFLICT') throw error
+    return askedEvidence(config, fetcher)
+  }
+}
+
+function storedEvidence(store: StateStore): Evidence {
+  const partitions = () => eventPartitions(store)
+  // Single incidents are read as they are; the clock would only matter for lists.
+  const incidents = new StoredIncidents({ store, partitions, clock: { now: () => Number.NaN as never } })
+  return {
+    incident: async (id) => {
+      const found = await incidents.one(id)
+      if (found === null) return null
+      const decisions: DecisionView[] = []
+      for await (const [, bytes] of store.scan(FIRST_SHARED_PARTITION + DECISIONS_MAP, '')) {
+        const view = decisionView(bytes)
+        if (view.decision.incident === id) decisions.push(view)
+      }
+      return incidentView(found.incident, decisions)
+    },
+    decision: async (id) => {
+      if (!/^dec_[0-9a-f]{20}$/.test(id)) return null
+      const [bytes] = await store.read(FIRST_SHARED_PARTITION + DECISIONS_MAP, [id])
+      return bytes === undefined ? null : decisionView(bytes)
+    },
+    close: () => store.close(),
+  }
+}
+
+/** A decision as it was last saved; when it takes effect at the slowest gateway is known to the enforcer only. */
+function decisionView(bytes: Uint8Array): DecisionView {
+  const { decision, status, statusReason, issuedAt, until, receipts } = JSON.parse(utf8.decode(bytes)) as LedgerEntry
+  return {
+    decision,
+    status,
+    statusReason,
+    issuedAt: issuedAt === null ? null : isoTime(issuedAt),
+    until: until === null ? null : isoTime(until),
+    effectiveBy: null,
+    receipts,
+  }
+}
+
+function askedEvidence(config: Config, fetcher: typeof fetch): Evidence {
+  const token = config.admin.tokens.find((each) => each.token !== undefined)?.token
+  const address = listenAddress(config.admin.listen)
+  if (token === undefined || address === null || address.port === 0) {
+    const needs = 'admin.listen with a port and a token under admin.tokens that is not only a hash'
+    throw new CurfewError('STORE_UNREACHABLE', `the store belongs to a running Curfew; to ask that one the configuration needs ${needs}`)
+  }
+  const host = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host
+  const base = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
+  const ask = async (path: string): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${token.reveal()}` }
+    const signal = AbortSignal.timeout(REQUEST_MS)
+    const response = await fetcher(base + path, { headers, signal, redirect: 'error' }).catch((cause: unknown) => {
+      throw new CurfewError('STORE_UNREACHABLE', `a running Curfew has the store, and its admin API at ${base} does not answer`, { cause })
+    })
+    if (response.status === 404) return null
+    if (response.ok) return response.json()
+    throw new CurfewError('STORE_UNREACHABLE', `the admin API at ${base} answers ${response.status}`)
+  }
+  return {
+    incident: async (id) => (await ask(`/v1/incidents/${encodeURIComponent(id)}`)) as IncidentView | null,
+    decision: async (id) => (await ask(`/v1/decisions/${encodeURIComponent(id)}`)) as DecisionView | null,
+    close: async () => undefined,
+  }
+}

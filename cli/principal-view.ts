@@ -1,0 +1,75 @@
+import { copyProfile, decodeProfile } from '../baseline/codec.ts'
+import { ACTIVITY, CELLS, CORE, HOURS_OF_WEEK, METRICS, SEEN, WINDOW_COUNT, WINDOWS } from '../baseline/layout.ts'
+import { predict, rangeOf } from '../baseline/predictive.ts'
+import type { Prior } from '../baseline/prior.ts'
+import { ProfileSlab, type ProfileView } from '../baseline/slab.ts'
+import { entityId } from '../core/event.ts'
+import { isoTime } from '../core/time.ts'
+import type { NormalRange, PrincipalState, PrincipalView } from '../engine/control-plane.ts'
+import { stateOf } from '../engine/profile-state.ts'
+
+/** Who a stored profile is about, and how much is known: what lists are filtered by. */
+export interface ProfileHeadline {
+  readonly tenant: string
+  readonly entity: string
+  readonly state: PrincipalState
+}
+
+/** Reads stored profiles for people. Holds one profile at a time; not for use by two readers at once. */
+export class ProfileReader {
+  /** Only the fixed part is shown, so no room for detector sections. */
+  private readonly slab = new ProfileSlab(0)
+  private readonly slot = this.slab.allocate()
+
+  /** Null for a profile that this build cannot read. */
+  headline(blob: Uint8Array): ProfileHeadline | null {
+    const decoded = decodeProfile(blob, [])
+    if (decoded.kind !== 'profile') return null
+    const { tenant, principal } = decoded.owner
+    return { tenant, entity: entityId(principal), state: stateOf(this.load(blob)) }
+  }
+
+  /** What is known about a principal, as of its stored profile and the prior in force; null when unreadable. */
+  view(blob: Uint8Array, prior: Prior | null): PrincipalView | null {
+    const decoded = decodeProfile(blob, [])
+    if (decoded.kind !== 'profile') return null
+    const { tenant, principal } = decoded.owner
+    const view = this.load(blob)
+    return {
+      tenant,
+      entity: entityId(principal),
+      stableId: `${principal.kind}:${principal.id}`,
+      state: stateOf(view),
+      events: view.f64[(view.base + CORE.events) / 8]!,
+      firstSeen: isoTime(view.f64[(view.base + CORE.firstSeen) / 8]!),
+      lastSeen: isoTime(view.f64[(view.base + CORE.lastSeen) / 8]!),
+      normal: prior === null ? [] : normalRanges(view, prior),
+      hourOfWeek: hourShares(view),
+    }
+  }
+
+  private load(blob: Uint8Array): ProfileView {
+    const view = this.slab.at(this.slot)
+    copyProfile(blob, view, [])
+    return view
+  }
+}
+
+/** For every feature and window that was seen closed at least once; hours as at the last active hour. */
+function normalRanges(view: ProfileView, prior: Prior): readonly NormalRange[] {
+  const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
+  const ranges: NormalRange[] = []
+  for (let cell = 0; cell < CELLS; cell++) {
+    if (view.f32[(view.base + SEEN) / 4 + cell] === 0) continue
+    const feature = METRICS[Math.floor(cell / WINDOW_COUNT)]!
+    ranges.push({ feature, window: WINDOWS[cell % WINDOW_COUNT]!, ...rangeOf(predict(view, prior, cell, hour)), unit: feature })
+  }
+  return ranges
+}
+
+function hourShares(view: ProfileView): readonly number[] {
+  const start = view.base + ACTIVITY
+  const cells = [...view.bytes.subarray(start, start + HOURS_OF_WEEK)]
+  const sum = cells.reduce((total, cell) => total + cell, 0)
+  return cells.map((cell) => (sum === 0 ? 0 : cell / sum))
+}

@@ -1,0 +1,109 @@
+import type { Scope } from '../core/decision.ts'
+import { CurfewError } from '../core/errors.ts'
+import { isoTime } from '../core/time.ts'
+import type { GatewayAdapter, Rule } from '../enforcement/gateway.ts'
+import { tableText } from './table.ts'
+
+/** Which rules of ours are to go. */
+export type Wanted = (rule: Rule) => boolean
+
+/** What became of one gateway. */
+export interface Removal {
+  readonly gateway: string
+  /** Rules that were to go, with what happened to each. */
+  readonly rules: readonly { readonly rule: Rule; readonly result: string }[]
+  /** True when none of the wanted rules is left. */
+  readonly clean: boolean
+  /** Why the gateway could not be asked, or null. */
+  readonly trouble: string | null
+}
+
+/** One call of a gateway's control plane may take this long. */
+const CALL_MS = 15_000
+
+/**
+ * Removes rules with our mark from each gateway, then looks again. A gateway or rule that fails holds up no
+ * other. With `dryRun` nothing is changed.
+ */
+export async function removeRules(gateways: readonly GatewayAdapter[], wanted: Wanted, dryRun: boolean): Promise<readonly Removal[]> {
+  return Promise.all(gateways.map((gateway) => removeFrom(gateway, wanted, dryRun)))
+}
+
+async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boolean): Promise<Removal> {
+  const results = new Map<string, { rule: Rule; result: string }>()
+  const done = (clean: boolean, trouble: string | null): Removal => ({
+    gateway: gateway.name,
+    rules: [...results.values()],
+    clean,
+    trouble,
+  })
+  try {
+    for (const rule of (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)) {
+      results.set(rule.id, { rule, result: dryRun ? 'would be removed' : 'not removed' })
+    }
+    if (dryRun) return done(results.size === 0, null)
+    for (const entry of results.values()) entry.result = await removeOne(gateway, entry.rule.id)
+    const left = (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)
+    for (const rule of left) {
+      const entry = results.get(rule.id)
+      if (entry === undefined) results.set(rule.id, { rule, result: 'came meanwhile: is a Curfew running?' })
+      else if (entry.result === REMOVED) entry.result = 'is still there'
+    }
+    return done(left.length === 0, null)
+  } catch (error) {
+    return done(false, messageOf(error))
+  }
+}
+
+const REMOVED = 'removed'
+
+async function removeOne(gateway: GatewayAdapter, id: string): Promise<string> {
+  try {
+    await gateway.remove(id, AbortSignal.timeout(CALL_MS))
+    return REMOVED
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+/** Operating failures are told in their own words; anything else is a defect and passes through. */
+function messageOf(error: unknown): string {
+  if (error instanceof CurfewError) return `${error.code}: ${error.message}`
+  throw error
+}
+
+/** What was found and done, as text for people: a table of rules and a line per gateway. */
+export function removalText(removals: readonly Removal[], what: string, dryRun: boolean): string {
+  const rows = removals.flatMap(({ gateway, rules }) =>
+    rules.map(({ rule, result }) => [gateway, rule.id, rule.action, scopeText(rule.scope), endText(rule), result]),
+  )
+  const head = ['GATEWAY', 'RULE', 'ACTION', 'ABOUT', 'UNTIL', 'RESULT']
+  const table = rows.length === 0 ? '' : `${tableText(head, rows)}\n`
+  return table + tableText(['GATEWAY', 'SUMMARY'], removals.map((removal) => [removal.gateway, summary(removal, what, dryRun)]))
+}
+
+function summary({ rules, clean, trouble }: Removal, what: string, dryRun: boolean): string {
+  if (trouble !== null) return `cannot be asked: ${trouble}`
+  if (rules.length === 0) return `no ${what} there`
+  if (dryRun) return `${rules.length} would be removed`
+  const removed = rules.filter(({ result }) => result === REMOVED).length
+  return `${removed} removed${clean ? ', none left' : `, ${rules.length - removed} left`}`
+}
+
+function endText(rule: Rule): string {
+  return rule.until > 0 ? isoTime(rule.until) : 'damaged'
+}
+
+function scopeText(scope: Scope): string {
+  switch (scope.kind) {
+    case 'token':
+      return `token ${scope.jti}`
+    case 'token-issue':
+    case 'subject':
+      return `${scope.kind} ${scope.sub}`
+    case 'credential':
+      return `credential ${scope.credential}`
+    case 'principal':
+      return `${scope.principal.kind}:${scope.principal.label}`
+  }
+}
