@@ -2,6 +2,7 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
   parse: () => import('./parse.ts'),
   replay: () => import('./replay.ts'),
   latency: () => import('./latency.ts'),
+  crash: () => import('./crash.ts'),
 }
 
 /** `npm run bench -- NAME [options]`: one benchmark; its last line on standard output is JSON. */

@@ -104,7 +104,8 @@ export class Replay {
       )
     }
     this.store = await store.open(0)
-    await this.state.load(this.store.scan(''))
+    for await (const [key, bytes] of this.store.scan('')) this.state.loadEntry(key, bytes)
+    this.state.finishLoading()
     if (this.store.position.offset > 0) this.record.offset = this.store.position.offset
   }
 

@@ -63,7 +63,8 @@ export class OwnedPartition {
 
   /** Loads the state and the control records that it does not yet reflect. */
   async load(): Promise<void> {
-    await this.state.load(this.store.scan(''))
+    for await (const [key, bytes] of this.store.scan('')) this.state.loadEntry(key, bytes)
+    this.state.finishLoading()
     const control = await this.store.control(0)
     for (const record of control) this.noteRequest(record)
     this.waiting = control.filter((r) => r.seq > this.state.controlSeq)

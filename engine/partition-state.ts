@@ -67,6 +67,7 @@ export class PartitionState {
   /** Highest position folded per source partition, so that a re-produced record counts once. */
   private sources: Record<string, readonly [number, number]> = {}
   corrupt = 0
+  private loading = emptyLoading()
 
   constructor(partition: Partition, identityKey: Uint8Array) {
     this.partition = partition
@@ -143,29 +144,31 @@ export class PartitionState {
   }
 
   /**
-   * Loads a stored partition. A newer profile layout throws `STORE_NEWER_LAYOUT` before anything could be
-   * overwritten; a corrupt profile is set aside under another key and its principal starts LEARNING.
+   * Takes one entry of a stored partition, in any order; {@link finishLoading} completes it. A newer profile
+   * layout throws `STORE_NEWER_LAYOUT` before anything could be overwritten; a corrupt profile is set aside
+   * under another key and its principal starts LEARNING.
    */
-  async load(entries: AsyncIterable<readonly [string, Uint8Array]>): Promise<void> {
-    const chunks: { first: number; keys: Float64Array }[] = []
-    const incidents: Incident[] = []
-    let sums: Float64Array | null = null
-    let frozen: Float64Array | null = null
-    for await (const [key, bytes] of entries) {
-      if (key.startsWith(PROFILE_PREFIX)) this.loadProfile(key, bytes)
-      else if (key.startsWith(INCIDENT_PREFIX)) incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
-      else if (key.startsWith(DUPLICATES_PREFIX))
-        chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
-      else if (key === SUMS_KEY) sums = floatsOf(bytes)
-      else if (key === FROZEN_KEY) frozen = floatsOf(bytes)
-      else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
-    }
+  loadEntry(key: string, bytes: Uint8Array): void {
+    const { loading } = this
+    if (key.startsWith(PROFILE_PREFIX)) this.loadProfile(key, bytes)
+    else if (key.startsWith(INCIDENT_PREFIX)) loading.incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
+    else if (key.startsWith(DUPLICATES_PREFIX)) loading.chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
+    else if (key === SUMS_KEY) loading.sums = floatsOf(bytes)
+    else if (key === FROZEN_KEY) loading.frozen = floatsOf(bytes)
+    else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
+  }
+
+  /** Puts together what depends on several entries. */
+  finishLoading(): void {
+    const { chunks, incidents, sums, frozen } = this.loading
+    this.loading = emptyLoading()
     if (sums !== null && frozen !== null) this.partition.knowledge.restore(frozen, sums)
     this.partition.duplicates.restore(chunks)
     this.duplicateChunks.push(...chunks.map((c) => c.first).sort((a, b) => a - b))
     incidents.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1))
-    for (const i of incidents)
+    for (const i of incidents) {
       this.partition.book.restore(profileKey(i.tenant, i.principal), i, this.partition.settings)
+    }
     this.partition.residents.takeChanges()
     this.partition.refresh()
   }
@@ -206,6 +209,18 @@ export class PartitionState {
 
   /** Corrupt blobs met while loading, under the keys at which they should be kept for inspection. */
   readonly setAside = new Map<string, Uint8Array>()
+}
+
+/** Entries that can only be put together when all of them are there. */
+interface Loading {
+  readonly chunks: { first: number; keys: Float64Array }[]
+  readonly incidents: Incident[]
+  sums: Float64Array | null
+  frozen: Float64Array | null
+}
+
+function emptyLoading(): Loading {
+  return { chunks: [], incidents: [], sums: null, frozen: null }
 }
 
 function duplicateKey(first: number): string {

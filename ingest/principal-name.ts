@@ -13,7 +13,11 @@ export function boundedId(id: string): string {
 }
 
 /** A verified principal. */
-export function verifiedPrincipal(kind: Exclude<Principal['kind'], 'ip'>, id: string, label: string): Principal {
+export function verifiedPrincipal(
+  kind: Exclude<Principal['kind'], 'ip'>,
+  id: string,
+  label: string,
+): Principal {
   return { kind, id: boundedId(id), label: cutText(label, MAX_LABEL_LENGTH), verified: true }
 }
 
@@ -24,7 +28,11 @@ export function verifiedPrincipal(kind: Exclude<Principal['kind'], 'ip'>, id: st
  */
 export function subjectPrincipal(iss: string | null, sub: string, rule: PrincipalRule): Principal {
   const alias = iss === null ? undefined : rule.issuers.get(iss)
-  return verifiedPrincipal('sub', JSON.stringify([iss, sub]), subjectLabel(iss, alias, sub, rule.issuers.size))
+  return verifiedPrincipal(
+    'sub',
+    JSON.stringify([iss, sub]),
+    subjectLabel(iss, alias, sub, rule.issuers.size),
+  )
 }
 
 function subjectLabel(iss: string | null, alias: string | undefined, sub: string, issuers: number): string {

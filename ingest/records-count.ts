@@ -37,5 +37,8 @@ export function estimatedCount(
 ): RecordsCount {
   const served = status === null || (status >= 200 && status < 300)
   if (responseBytes === null || bytesPerRecord === null || !(bytesPerRecord > 0) || !served) return NO_RECORDS
-  return { records: Math.min(MAX_RECORDS, Math.ceil(responseBytes / bytesPerRecord)), recordsFrom: 'estimate' }
+  return {
+    records: Math.min(MAX_RECORDS, Math.ceil(responseBytes / bytesPerRecord)),
+    recordsFrom: 'estimate',
+  }
 }

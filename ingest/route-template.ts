@@ -71,7 +71,7 @@ const PLAIN = Uint8Array.from({ length: 128 }, (_, c) => {
 })
 
 /**
- * The template of a path whose segments are either words without digits or numbers, as most are: the same
+ * The template of a path whose segments are either numbers or words with hardly a digit, as most are: the same
  * answer as the long way gives, in one pass. Null for any other path.
  */
 function plainTemplate(path: string): RouteTemplate | null {
@@ -84,16 +84,18 @@ function plainTemplate(path: string): RouteTemplate | null {
   for (let p = 0; p < length; ) {
     if (path.charCodeAt(p) !== SLASH || ++segments > MAX_SEGMENTS) return null
     const start = ++p
-    let seen = 0
+    let digits = 0
     for (; p < length; p++) {
       const c = path.charCodeAt(p)
       if (c === SLASH) break
       const kind = c < 128 ? PLAIN[c]! : 0
       if (kind === 0) return null
-      seen |= kind
+      if (kind === DIGIT) digits++
     }
-    if (seen === LETTER) continue
-    if (seen !== DIGIT || p - start > MAX_OBJECT_ID_CHARS) return null
+    const size = p - start
+    if (size === 0) return null
+    if (digits === 0 || (digits === 1 && size > 1 && size < 16)) continue
+    if (digits < size || size > MAX_OBJECT_ID_CHARS) return null
     route += `${path.slice(copied, start)}{id}`
     copied = p
     ids ??= []

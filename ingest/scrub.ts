@@ -6,7 +6,10 @@ export const MAX_VALUE_CHARS = 80
 const SECRET_NAME =
   '(?:[\\w-]{0,64}(?:api[_-]?key|passw(?:or)?d|secret|token|authorization|cookie|session(?:[_-]?id)?|credential|signature)[\\w-]{0,64}|jwt|sig|pwd|key|auth)'
 /** `"apikey": "..."`, `"authorization": ["..."`, also when the closing quote was cut off. */
-const NAMED_JSON_VALUE = new RegExp(`("${SECRET_NAME}"\\s{0,8}:\\s{0,8}\\[?\\s{0,8}")(?:[^"\\\\]|\\\\.)*`, 'gi')
+const NAMED_JSON_VALUE = new RegExp(
+  `("${SECRET_NAME}"\\s{0,8}:\\s{0,8}\\[?\\s{0,8}")(?:[^"\\\\]|\\\\.)*`,
+  'gi',
+)
 /** `apikey=...` in query strings, matrix parameters, cookies and forms. */
 const NAMED_PAIR = new RegExp(`\\b(${SECRET_NAME}=)[^&;\\s"'<>/]+`, 'gi')
 const AUTH_SCHEME = /\b(bearer|basic|negotiate|digest|hmac)\s+[\w+/=.~-]{6,}/gi

@@ -45,7 +45,14 @@ export interface PartitionOwner {
  */
 export interface EventLog {
   readonly partitions: number
-  append(records: readonly { readonly partition: number; readonly source: string; readonly bytes: Uint8Array; readonly receivedAt: number }[]): Promise<void>
+  append(
+    records: readonly {
+      readonly partition: number
+      readonly source: string
+      readonly bytes: Uint8Array
+      readonly receivedAt: number
+    }[],
+  ): Promise<void>
   read(owner: PartitionOwner, stop: AbortSignal): Promise<void>
   /** The record at an offset, to compare with the hash stored beside a position; null when it is gone. */
   at(partition: number, offset: number): Promise<LogRecord | null>

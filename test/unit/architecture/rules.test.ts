@@ -80,7 +80,7 @@ const FIXTURES: Readonly<Record<string, { broken: readonly Fixture[]; fine: read
         'core/a.ts',
         "// Date.now() is banned\nconst text = 'Date.now()'\nconst d = new Date(ms).toISOString()",
       ],
-      ['engine/loop.ts', 'export async function f() { await g() }'],
+      ['engine/worker.ts', 'export async function f() { await g() }'],
       ['baseline/store.ts', 'export interface A { get(): Promise<void> }'],
       ['enforcement/reconcile.ts', 'export async function f() {}'],
     ],

@@ -5,7 +5,8 @@ import { LineSplitter } from '../../../ingest/line-splitter.ts'
 function linesOf(text: string, chunkSize: number): [string, boolean][] {
   const splitter = new LineSplitter()
   const lines: [string, boolean][] = []
-  const onLine = (bytes: Uint8Array, truncated: boolean) => void lines.push([Buffer.from(bytes).toString(), truncated])
+  const onLine = (bytes: Uint8Array, truncated: boolean) =>
+    void lines.push([Buffer.from(bytes).toString(), truncated])
   const bytes = Buffer.from(text)
   for (let p = 0; p < bytes.length; p += chunkSize) splitter.push(bytes.subarray(p, p + chunkSize), onLine)
   splitter.end(onLine)

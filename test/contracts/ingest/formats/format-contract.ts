@@ -1,6 +1,11 @@
 import { strict as assert } from 'node:assert'
 import type { AccessEvent } from '../../../../core/event.ts'
-import { type Format, MAX_LINE_BYTES, type Rejection, type SourceSettings } from '../../../../ingest/format.ts'
+import {
+  type Format,
+  MAX_LINE_BYTES,
+  type Rejection,
+  type SourceSettings,
+} from '../../../../ingest/format.ts'
 
 export const RECEIVED_AT = 1_795_453_260_000
 
@@ -50,8 +55,21 @@ function theEvent(subject: FormatSubject, line: string): AccessEvent {
 }
 
 const HOSTILE: readonly (string | Uint8Array)[] = [
-  '', '\u0000', 'null', '[]', '[[]]', '{', '{"a"', '[{"a":1},', '"'.repeat(99), '\\', '{"a":"\\ud800"}', '1e999',
-  `{"a":${'['.repeat(200_000)}`, `{"a":"${'x'.repeat(MAX_LINE_BYTES)}"}`, Uint8Array.from({ length: 512 }, (_, i) => i & 255),
+  '',
+  '\u0000',
+  'null',
+  '[]',
+  '[[]]',
+  '{',
+  '{"a"',
+  '[{"a":1},',
+  '"'.repeat(99),
+  '\\',
+  '{"a":"\\ud800"}',
+  '1e999',
+  `{"a":${'['.repeat(200_000)}`,
+  `{"a":"${'x'.repeat(MAX_LINE_BYTES)}"}`,
+  Uint8Array.from({ length: 512 }, (_, i) => i & 255),
 ]
 
 export interface FormatCheck {
@@ -94,14 +112,20 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
         const { events, rejections } = ask(s, line)
         assert.ok(events.length + rejections.length > 0, `nothing said about ${String(line).slice(0, 40)}`)
       }
-      for (let cut = 1; cut < s.ordinary.length; cut += 7) assert.ok(ask(s, s.ordinary.slice(0, cut)).rejections.length > 0)
+      for (let cut = 1; cut < s.ordinary.length; cut += 7)
+        assert.ok(ask(s, s.ordinary.slice(0, cut)).rejections.length > 0)
     },
   },
   {
     name: 'a name that the gateway did not verify is not believed',
     run: (s) => {
       const event = theEvent(s, s.claimed)
-      assert.deepEqual(event.principal, { kind: 'ip', id: '203.0.113.10', label: '203.0.113.10', verified: false })
+      assert.deepEqual(event.principal, {
+        kind: 'ip',
+        id: '203.0.113.10',
+        label: '203.0.113.10',
+        verified: false,
+      })
       assert.equal(event.token, null)
     },
   },
@@ -117,8 +141,14 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     name: 'a name stated twice is booked on the address and reported',
     run: (s) => {
       const { events, rejections } = ask(s, s.statedTwice)
-      assert.deepEqual(events.map((e) => e.principal.kind), ['ip'])
-      assert.deepEqual(rejections.map((r) => r.reason), ['duplicate-key'])
+      assert.deepEqual(
+        events.map((e) => e.principal.kind),
+        ['ip'],
+      )
+      assert.deepEqual(
+        rejections.map((r) => r.reason),
+        ['duplicate-key'],
+      )
     },
   },
   {
@@ -126,7 +156,10 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     run: (s) => {
       const { events, rejections } = ask(s, s.negativeSize)
       assert.ok(events.every((e) => e.responseBytes === null))
-      assert.deepEqual(rejections.map((r) => r.reason), ['bad-number'])
+      assert.deepEqual(
+        rejections.map((r) => r.reason),
+        ['bad-number'],
+      )
     },
   },
   {
@@ -141,7 +174,10 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     name: 'several calls in one message keep their places',
     run: (s) => {
       const { events } = ask(s, `[${s.ordinary},${s.claimed}]`)
-      assert.deepEqual(events.map((e) => e.source), [0, 1].map((index) => ({ topic: 'access', partition: 1, offset: 9, index })))
+      assert.deepEqual(
+        events.map((e) => e.source),
+        [0, 1].map((index) => ({ topic: 'access', partition: 1, offset: 9, index })),
+      )
     },
   },
   {

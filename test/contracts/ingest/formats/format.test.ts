@@ -14,7 +14,12 @@ function formatNamed(name: string): Format {
   return format
 }
 
-function subject(name: string, caller: string, lines: { ordinary: Json; claimed: Json; negativeSize: Json; stale: Json }, again: string): FormatSubject {
+function subject(
+  name: string,
+  caller: string,
+  lines: { ordinary: Json; claimed: Json; negativeSize: Json; stale: Json },
+  again: string,
+): FormatSubject {
   const ordinary = JSON.stringify(lines.ordinary)
   return {
     format: formatNamed(name),
@@ -26,14 +31,18 @@ function subject(name: string, caller: string, lines: { ordinary: Json; claimed:
     statedTwice: `{${again},${ordinary.slice(1)}`,
     negativeSize: JSON.stringify(lines.negativeSize),
     stale: JSON.stringify(lines.stale),
-    withSecret: (secret) => `{"apikey":"${secret}","note":"/x?access_token=${secret}",${ordinary.slice(1, -2)}`,
+    withSecret: (secret) =>
+      `{"apikey":"${secret}","note":"/x?access_token=${secret}",${ordinary.slice(1, -2)}`,
   }
 }
 
 const YEAR_AGO = RECEIVED_AT - 365 * 86_400_000
 
 function kongSubject(): FormatSubject {
-  const claimed = anonymousObject({ jwt: { sub: 'acme-mobile' }, request: { id: 'r', method: 'GET', uri: '/', headers: { 'x-consumer-username': 'acme-mobile' } } })
+  const claimed = anonymousObject({
+    jwt: { sub: 'acme-mobile' },
+    request: { id: 'r', method: 'GET', uri: '/', headers: { 'x-consumer-username': 'acme-mobile' } },
+  })
   return subject(
     'kong',
     'consumer:acme-mobile',
@@ -91,7 +100,11 @@ const mapEvent =
   (map: (event: AccessEvent, text: string) => AccessEvent) =>
   (inner: Format): Format['parse'] =>
   (record, settings, emit) =>
-    inner.parse(record, settings, { ...emit, event: (e) => emit.event(map(e, Buffer.from(record.bytes).toString())), rejected: (r) => emit.rejected(r) })
+    inner.parse(record, settings, {
+      ...emit,
+      event: (e) => emit.event(map(e, Buffer.from(record.bytes).toString())),
+      rejected: (r) => emit.rejected(r),
+    })
 
 const victim: Principal = { kind: 'consumer', id: 'victim', label: 'victim', verified: true }
 const withTenant = (settings: SourceSettings): SourceSettings => ({ ...settings, tenantField: 'tenant' })
@@ -99,8 +112,16 @@ let calls = 0
 
 /** Each twin breaks one promise; the named check must notice. */
 const TWINS: readonly (readonly [string, string, FormatSubject])[] = [
-  ['loses the caller', 'an ordinary call is one event of its caller', twin(mapEvent((e) => ({ ...e, principal: { ...e.principal, label: 'x' } })))],
-  ['remembers', 'the same bytes get the same answer', twin(mapEvent((e) => ({ ...e, id: `${e.id}-${calls++}` })))],
+  [
+    'loses the caller',
+    'an ordinary call is one event of its caller',
+    twin(mapEvent((e) => ({ ...e, principal: { ...e.principal, label: 'x' } }))),
+  ],
+  [
+    'remembers',
+    'the same bytes get the same answer',
+    twin(mapEvent((e) => ({ ...e, id: `${e.id}-${calls++}` }))),
+  ],
   [
     'throws',
     'nothing makes it throw',
@@ -109,33 +130,53 @@ const TWINS: readonly (readonly [string, string, FormatSubject])[] = [
       inner.parse(record, settings, emit)
     }),
   ],
-  ['swallows broken lines', 'no line disappears', twin((inner) => (r, s, emit) => inner.parse(r, s, { event: (e) => emit.event(e), rejected: () => undefined }))],
+  [
+    'swallows broken lines',
+    'no line disappears',
+    twin(
+      (inner) => (r, s, emit) =>
+        inner.parse(r, s, { event: (e) => emit.event(e), rejected: () => undefined }),
+    ),
+  ],
   [
     'believes an unverified name',
     'a name that the gateway did not verify is not believed',
     twin(mapEvent((e, text) => (text.includes('x-consumer-username') ? { ...e, principal: victim } : e))),
   ],
-  ['lets a line choose its tenant', 'a line does not choose its tenant or gateway', twin((inner) => (r, s, emit) => inner.parse(r, withTenant(s), emit))],
+  [
+    'lets a line choose its tenant',
+    'a line does not choose its tenant or gateway',
+    twin((inner) => (r, s, emit) => inner.parse(r, withTenant(s), emit)),
+  ],
   [
     'takes the last of two names',
     'a name stated twice is booked on the address and reported',
     twin(mapEvent((e, text) => (text.includes('victim') ? { ...e, principal: victim } : e))),
   ],
-  ['spells unknown 0', 'what no response can have is no measure', twin(mapEvent((e) => ({ ...e, responseBytes: e.responseBytes ?? 0 })))],
+  [
+    'spells unknown 0',
+    'what no response can have is no measure',
+    twin(mapEvent((e) => ({ ...e, responseBytes: e.responseBytes ?? 0 }))),
+  ],
   [
     'takes any time',
     'a time outside the bounds is refused, unless no receipt is known',
     twin((inner) => (r, s, emit) => inner.parse({ ...r, receivedAt: Number.NaN }, s, emit)),
   ],
-  ['forgets places', 'several calls in one message keep their places', twin(mapEvent((e) => ({ ...e, source: { ...e.source, index: 0 } })))],
+  [
+    'forgets places',
+    'several calls in one message keep their places',
+    twin(mapEvent((e) => ({ ...e, source: { ...e.source, index: 0 } }))),
+  ],
   [
     'shows the line as it is',
     'dead letters are short and hold no secret',
-    twin((inner) => (r, s, emit) =>
-      inner.parse(r, s, {
-        event: (e) => emit.event(e),
-        rejected: (x) => emit.rejected({ ...x, excerpt: Buffer.from(r.bytes).toString().slice(0, 512) }),
-      }),
+    twin(
+      (inner) => (r, s, emit) =>
+        inner.parse(r, s, {
+          event: (e) => emit.event(e),
+          rejected: (x) => emit.rejected({ ...x, excerpt: Buffer.from(r.bytes).toString().slice(0, 512) }),
+        }),
     ),
   ],
 ]
@@ -159,7 +200,9 @@ describe('sample lines collected from gateways', () => {
     expect(files.length).toBeGreaterThan(0)
     let events = 0
     for (const file of files) {
-      for (const line of readFileSync(new URL(file, SAMPLES), 'utf8').split('\n').filter((text) => text !== '')) {
+      for (const line of readFileSync(new URL(file, SAMPLES), 'utf8')
+        .split('\n')
+        .filter((text) => text !== '')) {
         const answer = parsed(formatNamed('kong'), line, SETTINGS, Number.NaN)
         expect(answer.rejections).toEqual([])
         events += answer.events.length

@@ -5,12 +5,44 @@ import { kongObject } from '../../../unit/ingest/formats/kong-line.ts'
 const nasty = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
-  fc.constantFrom('"', '\\', '\u0000', '}', '","consumer":{"id":"victim"},"x":"', '/', 'é', '\ud800', '😀', '?', ''),
+  fc.constantFrom(
+    '"',
+    '\\',
+    '\u0000',
+    '}',
+    '","consumer":{"id":"victim"},"x":"',
+    '/',
+    'é',
+    '\ud800',
+    '😀',
+    '?',
+    '',
+  ),
 )
 
-const scalar = fc.oneof(nasty, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.constantFrom(-1, 200, 404, 1e300))
+const scalar = fc.oneof(
+  nasty,
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.constantFrom(-1, 200, 404, 1e300),
+)
 
-const KEYS = ['consumer', 'client_ip', 'started_at', 'request', 'response', 'headers', 'id', 'status', 'jwt', 'sub', '__proto__', 'x']
+const KEYS = [
+  'consumer',
+  'client_ip',
+  'started_at',
+  'request',
+  'response',
+  'headers',
+  'id',
+  'status',
+  'jwt',
+  'sub',
+  '__proto__',
+  'x',
+]
 
 /** Any JSON value, with keys that matter in places where they do not. */
 const anyValue = fc.letrec((tie) => ({
@@ -34,15 +66,42 @@ function setAt(object: Record<string, unknown>, path: readonly string[], value: 
 }
 
 const PATHS = [
-  'started_at', 'client_ip', 'source', 'tries', 'consumer', 'consumer.id', 'consumer.username', 'authenticated_entity',
-  'jwt', 'jwt.sub', 'jwt.scope', 'jwt.exp', 'request', 'request.id', 'request.uri', 'request.method', 'request.size',
-  'request.headers', 'request.headers.user-agent', 'response', 'response.status', 'response.size', 'latencies',
-  'latencies.request', 'latencies.proxy', 'workspace_name', 'other',
+  'started_at',
+  'client_ip',
+  'source',
+  'tries',
+  'consumer',
+  'consumer.id',
+  'consumer.username',
+  'authenticated_entity',
+  'jwt',
+  'jwt.sub',
+  'jwt.scope',
+  'jwt.exp',
+  'request',
+  'request.id',
+  'request.uri',
+  'request.method',
+  'request.size',
+  'request.headers',
+  'request.headers.user-agent',
+  'response',
+  'response.status',
+  'response.size',
+  'latencies',
+  'latencies.request',
+  'latencies.proxy',
+  'workspace_name',
+  'other',
 ].map((path) => path.split('.'))
 
 /** Text of a Kong line in which some members have been replaced by anything. */
 export const kongText = fc
-  .tuple(fc.array(fc.tuple(fc.constantFrom(...PATHS), anyValue), { maxLength: 4 }), fc.constantFrom(undefined, 1), fc.boolean())
+  .tuple(
+    fc.array(fc.tuple(fc.constantFrom(...PATHS), anyValue), { maxLength: 4 }),
+    fc.constantFrom(undefined, 1),
+    fc.boolean(),
+  )
   .map(([changes, indent, slashes]) => {
     const object = structuredClone(kongObject()) as Record<string, unknown>
     for (const [path, value] of changes) setAt(object, path, value)
@@ -64,7 +123,12 @@ const DAMAGES: readonly Damage[] = [
   (bytes, at, byte) => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + (byte % 16))]),
   (bytes) => Buffer.from(bytes.toString('latin1').replace('{', '{"consumer":{"id":"victim"},'), 'latin1'),
   (bytes) => Buffer.from(bytes.toString('latin1').replace('"status":', '"status":1,"status":'), 'latin1'),
-  (bytes, at) => Buffer.concat([bytes.subarray(0, at), Buffer.from('","consumer":{"id":"victim","username":"v"},"x":"'), bytes.subarray(at)]),
+  (bytes, at) =>
+    Buffer.concat([
+      bytes.subarray(0, at),
+      Buffer.from('","consumer":{"id":"victim","username":"v"},"x":"'),
+      bytes.subarray(at),
+    ]),
   (bytes, at) => Buffer.concat([bytes.subarray(0, at), Buffer.from('NaN'), bytes.subarray(at)]),
 ]
 

@@ -75,8 +75,18 @@ describe('a canonical line', () => {
   })
 
   it('cannot choose its tenant, gateway, source or receipt', () => {
-    const e = event({ tenant: 'victim', gateway: { kind: 'x', id: 'y' }, source: { topic: 't', offset: 1 }, receivedAt: 5 })
-    expect(e).toMatchObject({ tenant: 'default', gateway: { id: 'edge' }, source: { topic: 'access', offset: 77 }, receivedAt: NOW })
+    const e = event({
+      tenant: 'victim',
+      gateway: { kind: 'x', id: 'y' },
+      source: { topic: 't', offset: 1 },
+      receivedAt: 5,
+    })
+    expect(e).toMatchObject({
+      tenant: 'default',
+      gateway: { id: 'edge' },
+      source: { topic: 'access', offset: 77 },
+      receivedAt: NOW,
+    })
     expect(event({ tenant: 'blue' }, { ...SETTINGS, tenantField: 'tenant' })?.tenant).toBe('blue')
   })
 
@@ -130,7 +140,11 @@ describe('a canonical line', () => {
   it('books what nobody verified on its address', () => {
     const principal = { kind: 'sub', id: 'alice', verified: false }
     const e = event({ principal, clientIp: '192.0.2.1', token: { sub: 'alice' }, credential: 'c' })
-    expect(e).toMatchObject({ principal: { kind: 'ip', id: '192.0.2.1', verified: false }, token: null, credential: null })
+    expect(e).toMatchObject({
+      principal: { kind: 'ip', id: '192.0.2.1', verified: false },
+      token: null,
+      credential: null,
+    })
     expect(refused({ principal })).toEqual([['no-principal', 'no verified identity and no client address']])
   })
 
@@ -151,7 +165,12 @@ describe('a canonical line', () => {
 
   it('that states its principal twice counts for its address', () => {
     const line = JSON.stringify({ ...LINE, clientIp: '192.0.2.1' })
-    const { events, rejections } = parsed(canonical, `{"principal":{"kind":"sub","id":"victim"},${line.slice(1)}`, SETTINGS, NOW)
+    const { events, rejections } = parsed(
+      canonical,
+      `{"principal":{"kind":"sub","id":"victim"},${line.slice(1)}`,
+      SETTINGS,
+      NOW,
+    )
     expect(events.map((e) => e.principal.kind)).toEqual(['ip'])
     expect(rejections.map((r) => r.reason)).toEqual(['duplicate-key'])
   })
@@ -164,7 +183,14 @@ describe('a canonical line', () => {
   })
 
   it('is read whatever the alphabet', () => {
-    expect(theEvent(canonical, { ...LINE, time: RECEIVED_AT, path: '/büro/7', principal: { kind: 'sub', id: 'Zoë\ud800' } })).toMatchObject({
+    expect(
+      theEvent(canonical, {
+        ...LINE,
+        time: RECEIVED_AT,
+        path: '/büro/7',
+        principal: { kind: 'sub', id: 'Zoë\ud800' },
+      }),
+    ).toMatchObject({
       path: '/büro/7',
       principal: { id: 'Zoë\ufffd' },
     })

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { ABSENT, ARRAY, NULL, NUMBER, OBJECT, TEXT } from '../../../../ingest/formats/json-fields.ts'
 import { JsonScanner } from '../../../../ingest/formats/json-scanner.ts'
 import { MAX_SLOTS, ShapeBuilder } from '../../../../ingest/formats/json-shape.ts'
-import { TextTable } from '../../../../ingest/formats/text-table.ts'
 import { kongPlan } from '../../../../ingest/formats/kong-fields.ts'
+import { TextTable } from '../../../../ingest/formats/text-table.ts'
 import { kongObject, SETTINGS } from './kong-line.ts'
 
 const builder = new ShapeBuilder()
@@ -20,7 +20,11 @@ const scan = (text: string): JsonScanner | null => {
 describe('JsonScanner', () => {
   it('takes an ordinary Kong line, indented or with escaped slashes, without the strict parser', () => {
     const plan = kongPlan(SETTINGS)
-    for (const text of [JSON.stringify(kongObject()), JSON.stringify(kongObject(), null, 2), JSON.stringify(kongObject()).replaceAll('/', '\\/')]) {
+    for (const text of [
+      JSON.stringify(kongObject()),
+      JSON.stringify(kongObject(), null, 2),
+      JSON.stringify(kongObject()).replaceAll('/', '\\/'),
+    ]) {
       expect(scanner().scan(Buffer.from(text), plan.shape)).toBe(true)
     }
   })
@@ -36,9 +40,34 @@ describe('JsonScanner', () => {
   })
 
   it.each([
-    '{"a":1,"a":1}', '{"a":1', '{"a":01}', '{"a":.5}', '{"a":1.}', '{"a":+1}', '{"a":tru}', '{"a":nulL}', '{"a":"\u0001"}', '{"a":"é"}',
-    '{"a":"\\x"}', '{"a":"\\u12"}', '{"\\u0061":1}', '{"a":1}}', '{"a":1},', '{"a":1,}', '{,}', '{"a"}', '{"a":}', '{"x":[1,]}', '{"x":{"y":1,}}',
-    `{"x":${'['.repeat(64)}${']'.repeat(64)}}`, '[{"a":1}]', '"a"', '', '{"x":"', '{"x":"abc\\', '{"x":NaN}',
+    '{"a":1,"a":1}',
+    '{"a":1',
+    '{"a":01}',
+    '{"a":.5}',
+    '{"a":1.}',
+    '{"a":+1}',
+    '{"a":tru}',
+    '{"a":nulL}',
+    '{"a":"\u0001"}',
+    '{"a":"é"}',
+    '{"a":"\\x"}',
+    '{"a":"\\u12"}',
+    '{"\\u0061":1}',
+    '{"a":1}}',
+    '{"a":1},',
+    '{"a":1,}',
+    '{,}',
+    '{"a"}',
+    '{"a":}',
+    '{"x":[1,]}',
+    '{"x":{"y":1,}}',
+    `{"x":${'['.repeat(64)}${']'.repeat(64)}}`,
+    '[{"a":1}]',
+    '"a"',
+    '',
+    '{"x":"',
+    '{"x":"abc\\',
+    '{"x":NaN}',
   ])('leaves %s to the strict parser', (text) => {
     expect(scan(text)).toBeNull()
   })

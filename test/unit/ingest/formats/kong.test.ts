@@ -1,11 +1,24 @@
 import { describe, expect, it } from 'vitest'
 import { entityId } from '../../../../core/event.ts'
 import { kong } from '../../../../ingest/formats/kong.ts'
-import { anonymousObject, type JsonObject, kongObject, parsed, RECEIVED_AT, SETTINGS, STARTED_AT, theEvent } from './kong-line.ts'
+import {
+  anonymousObject,
+  type JsonObject,
+  kongObject,
+  parsed,
+  RECEIVED_AT,
+  SETTINGS,
+  STARTED_AT,
+  theEvent,
+} from './kong-line.ts'
 
 const event = (changes: JsonObject = {}, settings = SETTINGS) => theEvent(kong, kongObject(changes), settings)
-const request = (changes: JsonObject): JsonObject => ({ request: { ...(kongObject().request as JsonObject), ...changes } })
-const response = (changes: JsonObject): JsonObject => ({ response: { ...(kongObject().response as JsonObject), ...changes } })
+const request = (changes: JsonObject): JsonObject => ({
+  request: { ...(kongObject().request as JsonObject), ...changes },
+})
+const response = (changes: JsonObject): JsonObject => ({
+  response: { ...(kongObject().response as JsonObject), ...changes },
+})
 
 describe('a Kong line', () => {
   it('becomes an event', () => {
@@ -14,7 +27,12 @@ describe('a Kong line', () => {
       time: STARTED_AT + 44,
       receivedAt: RECEIVED_AT,
       tenant: 'default',
-      principal: { kind: 'consumer', id: '8a4c1c1e-1111-4c0a-9b6a-5f1f1d1e0001', label: 'acme-mobile', verified: true },
+      principal: {
+        kind: 'consumer',
+        id: '8a4c1c1e-1111-4c0a-9b6a-5f1f1d1e0001',
+        label: 'acme-mobile',
+        verified: true,
+      },
       parents: [],
       token: {
         iss: 'https://idp.example.test/',
@@ -99,7 +117,10 @@ describe('a Kong line', () => {
   })
 
   it.each(['1e999', 'NaN', '-Infinity'])('with the size %s is still an event', (size) => {
-    const { events, rejections } = parsed(kong, JSON.stringify(kongObject()).replace('"size":5120', `"size":${size}`))
+    const { events, rejections } = parsed(
+      kong,
+      JSON.stringify(kongObject()).replace('"size":5120', `"size":${size}`),
+    )
     expect(events[0]).toMatchObject({ responseBytes: null, principal: { label: 'acme-mobile' } })
     expect(rejections.map((r) => r.reason)).toEqual(['bad-number'])
   })
@@ -110,12 +131,19 @@ describe('a Kong line', () => {
 
   it('is dated by its start when it has no duration, and never-proxied is no latency', () => {
     expect(event({ latencies: {} })).toMatchObject({ time: STARTED_AT, latencyMs: null })
-    expect(event({ latencies: { proxy: -1, request: 3 } })).toMatchObject({ time: STARTED_AT + 3, latencyMs: 3 })
+    expect(event({ latencies: { proxy: -1, request: 3 } })).toMatchObject({
+      time: STARTED_AT + 3,
+      latencyMs: 3,
+    })
   })
 
   it('of a broken request line counts for its address', () => {
     const line = anonymousObject({ request: { size: 0 }, response: { status: 400, size: 0 }, source: 'kong' })
-    expect(theEvent(kong, line)).toMatchObject({ method: 'UNKNOWN', route: '{unknown}', principal: { kind: 'ip' } })
+    expect(theEvent(kong, line)).toMatchObject({
+      method: 'UNKNOWN',
+      route: '{unknown}',
+      principal: { kind: 'ip' },
+    })
   })
 
   it('names the objects of its query too', () => {
@@ -151,7 +179,9 @@ describe('the time of a Kong line', () => {
     const old = kongObject({ started_at: 978_307_200_000 })
     expect(parsed(kong, old, SETTINGS, Number.NaN).events).toHaveLength(1)
     expect(parsed(kong, kongObject({ started_at: 900_000_000_000 }), SETTINGS, Number.NaN).events).toEqual([])
-    expect(parsed(kong, kongObject({ started_at: 4_102_444_800_000 }), SETTINGS, Number.NaN).events).toEqual([])
+    expect(parsed(kong, kongObject({ started_at: 4_102_444_800_000 }), SETTINGS, Number.NaN).events).toEqual(
+      [],
+    )
   })
 })
 
@@ -169,12 +199,20 @@ describe('who a Kong line is about', () => {
 
   it('is the subject where the configuration asks for it', () => {
     const e = event({}, withOrder(['sub', 'consumer']))
-    expect(e.principal).toEqual({ kind: 'sub', id: JSON.stringify([IDP, 'user-42']), label: 'user-42', verified: true })
+    expect(e.principal).toEqual({
+      kind: 'sub',
+      id: JSON.stringify([IDP, 'user-42']),
+      label: 'user-42',
+      verified: true,
+    })
     expect(e.parents).toEqual(['app:acme-mobile'])
   })
 
   it('shows the alias of the issuer when there are several, and an unknown issuer in full', () => {
-    const two: [string, string][] = [[IDP, 'corp'], ['https://other.test', 'other']]
+    const two: [string, string][] = [
+      [IDP, 'corp'],
+      ['https://other.test', 'other'],
+    ]
     expect(event({}, withOrder(['sub'], two)).principal.label).toBe('corp/user-42')
     expect(event({}, withOrder(['sub'], [[IDP, 'corp']])).principal.label).toBe('user-42')
     expect(event({}, withOrder(['sub'], [['https://x.test', 'x']])).principal.label).toBe(`${IDP}/user-42`)
@@ -190,19 +228,31 @@ describe('who a Kong line is about', () => {
   it('is the address when nobody vouched: unsigned claims and headers name nobody', () => {
     const claims = { sub: 'alice', iss: IDP, jti: 'j' }
     const e = theEvent(kong, anonymousObject({ jwt: claims }), withOrder(['sub', 'consumer', 'key']))
-    expect(e).toMatchObject({ principal: { kind: 'ip', id: '203.0.113.10', verified: false }, token: null, credential: null })
+    expect(e).toMatchObject({
+      principal: { kind: 'ip', id: '203.0.113.10', verified: false },
+      token: null,
+      credential: null,
+    })
   })
 
   it('is the address behind the anonymous consumer, whose claims nobody checked', () => {
-    const { authenticated_entity: _, ...rest } = kongObject(request({ headers: { 'x-anonymous-consumer': 'true' } }))
-    expect(theEvent(kong, rest, withOrder(['sub', 'consumer']))).toMatchObject({ principal: { kind: 'ip' }, token: null })
+    const { authenticated_entity: _, ...rest } = kongObject(
+      request({ headers: { 'x-anonymous-consumer': 'true' } }),
+    )
+    expect(theEvent(kong, rest, withOrder(['sub', 'consumer']))).toMatchObject({
+      principal: { kind: 'ip' },
+      token: null,
+    })
     const spoofed = event(request({ headers: { 'x-anonymous-consumer': 'true' } }))
     expect(spoofed.principal.kind).toBe('consumer')
   })
 
   it('is the credential when only that is known', () => {
     const { consumer: _, ...rest } = kongObject()
-    expect(theEvent(kong, rest, withOrder(['consumer', 'key'])).principal).toMatchObject({ kind: 'key', verified: true })
+    expect(theEvent(kong, rest, withOrder(['consumer', 'key'])).principal).toMatchObject({
+      kind: 'key',
+      verified: true,
+    })
   })
 
   it.each([
@@ -223,7 +273,13 @@ describe('who a Kong line is about', () => {
   })
 
   it('falls back to the address when the consumer has the wrong type', () => {
-    for (const consumer of ['acme', 5, ['x'], { id: 7, username: 'acme-mobile' }, { username: 'acme-mobile' }]) {
+    for (const consumer of [
+      'acme',
+      5,
+      ['x'],
+      { id: 7, username: 'acme-mobile' },
+      { username: 'acme-mobile' },
+    ]) {
       const { authenticated_entity: _, ...rest } = kongObject({ consumer })
       const { events, rejections } = parsed(kong, rest)
       expect(events.map((e) => e.principal.kind)).toEqual(['ip'])
@@ -271,12 +327,18 @@ describe('who refused a Kong call', () => {
 })
 
 describe('the records of a Kong call', () => {
-  const rule = (records: Partial<typeof SETTINGS.records>) => ({ ...SETTINGS, records: { ...SETTINGS.records, ...records } })
+  const rule = (records: Partial<typeof SETTINGS.records>) => ({
+    ...SETTINGS,
+    records: { ...SETTINGS.records, ...records },
+  })
   const headers = (h: JsonObject) => response({ headers: h })
 
   it('come from the configured headers in order; totals count only when listed', () => {
     const settings = rule({ headers: ['x-records-returned', 'x-total-count'] })
-    expect(event(headers({ 'x-total-count': '25', 'x-records-returned': '7' }), settings)).toMatchObject({ records: 7, recordsFrom: 'header' })
+    expect(event(headers({ 'x-total-count': '25', 'x-records-returned': '7' }), settings)).toMatchObject({
+      records: 7,
+      recordsFrom: 'header',
+    })
     expect(event({}, settings).records).toBe(25)
     expect(event(headers({ 'x-records-returned': '-3' }), settings).records).toBeNull()
   })
@@ -290,108 +352,15 @@ describe('the records of a Kong call', () => {
   })
 
   it('come from a field of the log', () => {
-    expect(event({ stats: { rows: 12 } }, rule({ field: 'stats.rows' }))).toMatchObject({ records: 12, recordsFrom: 'field' })
+    expect(event({ stats: { rows: 12 } }, rule({ field: 'stats.rows' }))).toMatchObject({
+      records: 12,
+      recordsFrom: 'field',
+    })
   })
 
   it('are estimated from the bytes of successful responses', () => {
     const settings = rule({ bytesPerRecord: 1_000 })
     expect(event({}, settings)).toMatchObject({ records: 6, recordsFrom: 'estimate' })
     expect(event(response({ status: 500 }), settings)).toMatchObject({ records: null, recordsFrom: 'none' })
-  })
-})
-
-describe('a damaged Kong line', () => {
-  const whole = JSON.stringify(kongObject({ zz: 'x' }))
-
-  it('that was cut after what matters is an event and a dead letter', () => {
-    const { events, rejections } = parsed(kong, whole.slice(0, whole.indexOf('"zz"') + 3))
-    expect(events).toHaveLength(1)
-    expect(events[0]).toMatchObject({ status: 200, principal: { label: 'acme-mobile' } })
-    expect(rejections.map((r) => r.reason)).toEqual(['truncated'])
-  })
-
-  it('that was cut within the consumer is booked on its address', () => {
-    const { events, rejections } = parsed(kong, whole.slice(0, whole.indexOf('"custom_id"')))
-    expect(events[0]?.principal).toMatchObject({ kind: 'ip', id: '203.0.113.10' })
-    expect(rejections).toHaveLength(1)
-  })
-
-  it('that was cut before its time is a dead letter with the address', () => {
-    const { events, rejections } = parsed(kong, whole.slice(0, whole.indexOf('"started_at"') + 18))
-    expect(events).toEqual([])
-    expect(rejections[0]).toMatchObject({ reason: 'truncated', clientIp: '203.0.113.10' })
-  })
-
-  it('that is too long is looked at up to the limit', () => {
-    const long = whole.replace('"zz":"x"', `"zz":"${'x'.repeat(1_100_000)}"`)
-    const { events, rejections } = parsed(kong, long)
-    expect(events[0]?.principal.label).toBe('acme-mobile')
-    expect(rejections.map((r) => r.reason)).toEqual(['too-long'])
-    expect(rejections[0]?.excerpt.length).toBeLessThanOrEqual(512)
-  })
-
-  it('with bytes outside UTF-8 in a path is still scored', () => {
-    const bytes = Buffer.from(whole.replace('8841', '@@'))
-    bytes[bytes.indexOf('@@')] = 0xff
-    const { events, rejections } = parsed(kong, bytes)
-    expect(events[0]).toMatchObject({ principal: { label: 'acme-mobile' }, path: '/v1/orders/\ufffd@' })
-    expect(rejections.map((r) => r.reason)).toEqual(['invalid-utf8'])
-  })
-
-  it('with bytes outside UTF-8 in a name is booked on its address', () => {
-    const bytes = Buffer.from(whole.replace('8a4c1c1e-1111', '@'))
-    bytes[bytes.indexOf('@')] = 0xff
-    const settings = { ...SETTINGS, principal: { order: ['consumer' as const], issuers: new Map<string, string>() } }
-    expect(parsed(kong, bytes, settings).events[0]?.principal.kind).toBe('ip')
-  })
-
-  it.each([
-    ['consumer', '"consumer":{"id":"victim","username":"victim"},'],
-    ['status', '"response":{"status":404},'],
-    ['a claim', '"jwt":{"sub":"victim"},'],
-    ['the time', '"started_at":1,'],
-    ['an escaped key', '"cons\\u0075mer":{"id":"victim","username":"victim"},'],
-  ])('that states %s twice names nobody', (_, injected) => {
-    const { events, rejections } = parsed(kong, `{${injected}${whole.slice(1)}`)
-    expect(events.map((e) => e.principal.kind)).toEqual(['ip'])
-    expect(events[0]?.token).toBeNull()
-    expect(rejections.map((r) => r.reason)).toEqual(['duplicate-key'])
-  })
-
-  it('that states its address twice has none', () => {
-    const { events, rejections } = parsed(kong, `{"client_ip":"192.0.2.1",${whole.slice(1)}`)
-    expect(events).toEqual([])
-    expect(rejections[0]).toMatchObject({ reason: 'duplicate-key', clientIp: null })
-  })
-
-  it('is not believed when the true name may stand behind the damage', () => {
-    const forged = `{"consumer":{"id":"victim"},"client_ip":"203.0.113.10","started_at":${STARTED_AT},"response":{"status":200},"x":"a"b",${whole.slice(1)}`
-    const { events } = parsed(kong, forged)
-    expect(events.every((e) => e.principal.kind === 'ip')).toBe(true)
-  })
-
-  it('cannot forge members from inside its user agent', () => {
-    const agent = '","consumer":{"id":"victim"},"x":"'
-    const e = theEvent(kong, anonymousObject(request({ headers: { 'user-agent': agent } })))
-    expect(e).toMatchObject({ principal: { kind: 'ip' }, userAgent: agent })
-  })
-
-  it('that is nested too deeply is refused before it is parsed', () => {
-    const { rejections } = parsed(kong, `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`)
-    expect(rejections.map((r) => r.reason)).toEqual(['too-deep'])
-  })
-
-  it.each(['', ' ', 'null', '7', '"text"', '{', '}', '[', '{}', '{"a":01}', '{"a":1,}', 'not a log'])('%j is a dead letter', (line) => {
-    const { events, rejections } = parsed(kong, line)
-    expect(events).toEqual([])
-    expect(rejections).toHaveLength(1)
-  })
-
-  it('shows no secrets in its dead letter', () => {
-    const secret = 'hunter2secret'
-    const line = `{"request":{"headers":{"apikey":"${secret}","cookie":"sid=${secret}","authorization":"Bearer ${secret}"},"uri":"/x?access_token=${secret}&jwt=${secret}"},"mail":"jo@example.test"`
-    const text = JSON.stringify(parsed(kong, line).rejections)
-    expect(text).not.toContain(secret)
-    expect(text).not.toContain('jo@example.test')
   })
 })
