@@ -25,7 +25,15 @@ export interface ControlPlaneCheck {
 
 const ACTOR: Actor = { name: 'alice', role: 'admin' }
 const REASON = 'a planned migration, ticket 4711'
-const HOSTILE_IDS = ['', '__proto__', 'constructor', '../../etc/passwd', 'a\u0000b', '\u202e', 'x'.repeat(512)]
+const HOSTILE_IDS = [
+  '',
+  '__proto__',
+  'constructor',
+  '../../etc/passwd',
+  'a\u0000b',
+  '\u202e',
+  'x'.repeat(512),
+]
 
 /** The effect of a change may take a moment to show; the checks look again for a while. */
 async function eventually<T>(read: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
@@ -189,7 +197,10 @@ const interventions: ControlPlaneCheck[] = [
         (d) => d?.status === 'released',
       )
       expect(view?.status).toBe('released')
-      expect(await plane.releaseDecision(inForce, ACTOR, REASON)).toMatchObject({ ok: false, why: 'conflict' })
+      expect(await plane.releaseDecision(inForce, ACTOR, REASON)).toMatchObject({
+        ok: false,
+        why: 'conflict',
+      })
     },
   },
   {
@@ -216,7 +227,10 @@ const interventions: ControlPlaneCheck[] = [
   {
     name: 'approves only what waits for approval',
     run: async ({ plane, awaitingApproval, inForce }) => {
-      expect(await plane.approveDecision(inForce, ACTOR, REASON)).toMatchObject({ ok: false, why: 'conflict' })
+      expect(await plane.approveDecision(inForce, ACTOR, REASON)).toMatchObject({
+        ok: false,
+        why: 'conflict',
+      })
       expect(await plane.approveDecision(awaitingApproval, ACTOR, REASON)).toMatchObject({ ok: true })
       const view = await eventually(
         () => plane.decision(awaitingApproval),
@@ -238,7 +252,12 @@ const settings: ControlPlaneCheck[] = [
       expect(result).toMatchObject({ ok: true, value: { ...next, version: version + 1 } })
       expect(await plane.settings()).toMatchObject({ ...next, version: version + 1 })
       const history = await plane.settingsHistory(10)
-      expect(history[0]).toMatchObject({ settings: { version: version + 1 }, actor: 'alice', reason: REASON, expires })
+      expect(history[0]).toMatchObject({
+        settings: { version: version + 1 },
+        actor: 'alice',
+        reason: REASON,
+        expires,
+      })
       expect(history[1]?.settings.version).toBe(version)
       expect(await plane.settingsHistory(1)).toHaveLength(1)
     },
@@ -262,7 +281,13 @@ const settings: ControlPlaneCheck[] = [
     run: async ({ plane }) => {
       const { version, ...rest } = await plane.settings()
       const put = (throttleSurprise: number) =>
-        plane.putSettings({ ...rest, values: { ...rest.values, throttleSurprise } }, version, ACTOR, REASON, null)
+        plane.putSettings(
+          { ...rest, values: { ...rest.values, throttleSurprise } },
+          version,
+          ACTOR,
+          REASON,
+          null,
+        )
       const results = await Promise.all([put(7), put(9)])
       expect(results.filter((r) => r.ok)).toHaveLength(1)
       expect((await plane.settings()).version).toBe(version + 1)
@@ -274,7 +299,9 @@ const settings: ControlPlaneCheck[] = [
       const { version, ...rest } = await plane.settings()
       const next = { ...rest, values: { ...rest.values, throttleSurprise: 7.5 } }
       await plane.putSettings(next, version, ACTOR, REASON, null)
-      expect(await plane.revertSettings(version, version + 1, ACTOR, REASON, null)).toMatchObject({ ok: true })
+      expect(await plane.revertSettings(version, version + 1, ACTOR, REASON, null)).toMatchObject({
+        ok: true,
+      })
       expect(await plane.settings()).toEqual({ ...rest, version: version + 2 })
       const unknown = await plane.revertSettings(987_654, version + 2, ACTOR, REASON, null)
       expect(unknown).toMatchObject({ ok: false, why: 'not-found' })

@@ -24,7 +24,11 @@ const fixtureOf = (Kind: Plane) => async (): Promise<ControlPlaneFixture> => {
 controlPlaneContract('in memory', fixtureOf(MemoryControlPlane))
 
 class AuditsAfterwards extends MemoryControlPlane {
-  override async releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
+  override async releaseDecision(
+    id: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>> {
     const view = this.decisionsById.get(id)
     if (view === undefined || view.status === 'released') return super.releaseDecision(id, actor, reason)
     const value = { ...view, status: 'released' as const }
@@ -35,7 +39,11 @@ class AuditsAfterwards extends MemoryControlPlane {
 }
 
 class ForgetsTheAudit extends MemoryControlPlane {
-  override async approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
+  override async approveDecision(
+    id: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>> {
     const result = await super.approveDecision(id, actor, reason)
     if (result.ok) this.trail.pop()
     return result
@@ -43,7 +51,9 @@ class ForgetsTheAudit extends MemoryControlPlane {
 }
 
 class IgnoresTheVersion extends MemoryControlPlane {
-  override async putSettings(...[next, , actor, reason, expires]: Parameters<MemoryControlPlane['putSettings']>) {
+  override async putSettings(
+    ...[next, , actor, reason, expires]: Parameters<MemoryControlPlane['putSettings']>
+  ) {
     return super.putSettings(next, (await this.settings()).version, actor, reason, expires)
   }
 }
@@ -58,13 +68,19 @@ class ChecksTheVersionTooEarly extends MemoryControlPlane {
 }
 
 class ForgetsTheEnd extends MemoryControlPlane {
-  override async putSettings(...[next, expected, actor, reason]: Parameters<MemoryControlPlane['putSettings']>) {
+  override async putSettings(
+    ...[next, expected, actor, reason]: Parameters<MemoryControlPlane['putSettings']>
+  ) {
     return super.putSettings(next, expected, actor, reason, null)
   }
 }
 
 class AcceptsUnknownIds extends MemoryControlPlane {
-  override async releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
+  override async releaseDecision(
+    id: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>> {
     const result = await super.releaseDecision(id, actor, reason)
     if (result.ok || result.why !== 'not-found') return result
     return { ok: true, value: [...this.decisionsById.values()][0]! }
@@ -72,7 +88,9 @@ class AcceptsUnknownIds extends MemoryControlPlane {
 }
 
 class LeavesDecisionsInForce extends MemoryControlPlane {
-  override async closeIncident(...args: Parameters<MemoryControlPlane['closeIncident']>): Promise<ChangeResult<IncidentView>> {
+  override async closeIncident(
+    ...args: Parameters<MemoryControlPlane['closeIncident']>
+  ): Promise<ChangeResult<IncidentView>> {
     const kept = new Map(this.decisionsById)
     const result = await super.closeIncident(...args)
     for (const [id, view] of kept) this.decisionsById.set(id, view)
@@ -81,7 +99,11 @@ class LeavesDecisionsInForce extends MemoryControlPlane {
 }
 
 class ApprovesAnything extends MemoryControlPlane {
-  override async approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
+  override async approveDecision(
+    id: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>> {
     const from = ['awaiting-approval', 'in-force', 'observed'] as const
     return this.changeDecision(id, from, 'approve', actor, reason, () => ({ status: 'pending' }))
   }
@@ -135,7 +157,10 @@ const TWINS: readonly (readonly [Plane, string])[] = [
 ]
 
 describe('control plane contract: wrong twins', () => {
-  it.each(TWINS.map(([kind, check]) => ({ twin: kind.name, kind, check })))('rejects $twin', async ({ kind, check }) => {
-    expect(await failedChecks(fixtureOf(kind))).toContain(check)
-  })
+  it.each(TWINS.map(([kind, check]) => ({ twin: kind.name, kind, check })))(
+    'rejects $twin',
+    async ({ kind, check }) => {
+      expect(await failedChecks(fixtureOf(kind))).toContain(check)
+    },
+  )
 })

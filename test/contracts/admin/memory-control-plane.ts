@@ -55,7 +55,8 @@ export class MemoryControlPlane implements ControlPlane {
   async principals(query: Parameters<ControlPlane['principals']>[0]): Promise<Page<PrincipalView>> {
     const { search, state } = query
     const items = this.callers.filter(
-      (p) => (search === undefined || p.entity.includes(search)) && (state === undefined || p.state === state),
+      (p) =>
+        (search === undefined || p.entity.includes(search)) && (state === undefined || p.state === state),
     )
     return pageOf(items, query, (p) => `${p.tenant}/${p.entity}`)
   }
@@ -67,7 +68,9 @@ export class MemoryControlPlane implements ControlPlane {
   async incidents(query: Parameters<ControlPlane['incidents']>[0]): Promise<Page<IncidentView>> {
     const { state, entity } = query
     const items = [...this.incidentsById.values()]
-      .filter((i) => (state === undefined || i.state === state) && (entity === undefined || i.entity === entity))
+      .filter(
+        (i) => (state === undefined || i.state === state) && (entity === undefined || i.entity === entity),
+      )
       .map((i) => this.withDecisions(i))
     return pageOf(items, query, (i) => i.id)
   }
@@ -103,7 +106,11 @@ export class MemoryControlPlane implements ControlPlane {
     })
     for (const [key, each] of this.decisionsById) {
       if (each.decision.incident !== id || !ACTIVE.includes(each.status)) continue
-      this.decisionsById.set(key, { ...each, status: 'released', statusReason: `incident closed: ${verdict}` })
+      this.decisionsById.set(key, {
+        ...each,
+        status: 'released',
+        statusReason: `incident closed: ${verdict}`,
+      })
     }
     return { ok: true, value: this.withDecisions(this.incidentsById.get(id)!) }
   }

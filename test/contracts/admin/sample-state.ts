@@ -2,11 +2,20 @@ import type { Decision } from '../../../core/decision.ts'
 import type { AlertRecord } from '../../../core/incident.ts'
 import { isoTime, wallTime } from '../../../core/time.ts'
 import type { DecisionView, IncidentView, PrincipalView } from '../../../engine/control-plane.ts'
+import { DEFAULT_SETTINGS, type SettingValues } from '../../../engine/settings.ts'
 import type { Seed } from './memory-control-plane.ts'
 
 /** 3:04 at night on Saturday 2026-01-31, UTC. */
 export const NIGHT = Date.parse('2026-01-31T03:04:00.000Z')
 export const nightClock = { now: () => wallTime(NIGHT) }
+
+/** Thresholds that the tests count on, whatever the defaults are tuned to. */
+export const sampleValues: SettingValues = {
+  ...DEFAULT_SETTINGS,
+  minIncidentSurprise: 4,
+  throttleSurprise: 6,
+  revokeSurprise: 8,
+}
 
 const at = (seconds: number) => isoTime(NIGHT + seconds * 1_000)
 
@@ -62,7 +71,13 @@ export function decisionSample(
     until: at(3_405),
     effectiveBy: at(-190),
     receipts: [
-      { time: at(-194), gateway: 'kong-eu', operation: 'put', outcome: 'done', detail: 'rate limit on consumer' },
+      {
+        time: at(-194),
+        gateway: 'kong-eu',
+        operation: 'put',
+        outcome: 'done',
+        detail: 'rate limit on consumer',
+      },
     ],
     ...over,
     decision: {
@@ -98,7 +113,11 @@ export function incidentSample(over: Partial<IncidentView> = {}): IncidentView {
     resolvedAt: null,
     transitions: [
       alertSample(),
-      alertSample({ id: 'alr_2', ...second, summary: 'It goes on: 1,420 records, 31 refused calls since the throttle.' }),
+      alertSample({
+        id: 'alr_2',
+        ...second,
+        summary: 'It goes on: 1,420 records, 31 refused calls since the throttle.',
+      }),
     ],
     decisions: [],
     ...over,
@@ -142,9 +161,21 @@ export function sampleSeed(): Seed {
   return {
     principals: [
       principalSample(),
-      principalSample({ entity: hostile, stableId: 'consumer:77', state: 'LEARNING', events: 12, normal: [], hourOfWeek: new Array(168).fill(0) }),
+      principalSample({
+        entity: hostile,
+        stableId: 'consumer:77',
+        state: 'LEARNING',
+        events: 12,
+        normal: [],
+        hourOfWeek: new Array(168).fill(0),
+      }),
       ...names.map((n, i) =>
-        principalSample({ entity: `consumer:${n}`, stableId: `consumer:${i}`, events: 900 * (i + 3), state: i % 2 ? 'PROVISIONAL' : 'MATURE' }),
+        principalSample({
+          entity: `consumer:${n}`,
+          stableId: `consumer:${i}`,
+          events: 900 * (i + 3),
+          state: i % 2 ? 'PROVISIONAL' : 'MATURE',
+        }),
       ),
     ],
     incidents: [
@@ -153,16 +184,56 @@ export function sampleSeed(): Seed {
         id: 'inc_2',
         entity: hostile,
         severity: 'medium',
-        transitions: [alertSample({ id: 'alr_3', incident: 'inc_2', severity: 'medium', surprise: 4.6, entity: { type: 'principal', id: hostile }, summary: `${hostile} tried 41 object ids in numeric order.` })],
+        transitions: [
+          alertSample({
+            id: 'alr_3',
+            incident: 'inc_2',
+            severity: 'medium',
+            surprise: 4.6,
+            entity: { type: 'principal', id: hostile },
+            summary: `${hostile} tried 41 object ids in numeric order.`,
+          }),
+        ],
       }),
-      incidentSample({ id: 'inc_3', entity: 'consumer:reports', state: 'resolved', severity: 'low', resolvedAt: at(-4_000), openedAt: at(-9_000) }),
+      incidentSample({
+        id: 'inc_3',
+        entity: 'consumer:reports',
+        state: 'resolved',
+        severity: 'low',
+        resolvedAt: at(-4_000),
+        openedAt: at(-9_000),
+      }),
     ],
     decisions: [
       decisionSample({ status: 'superseded', statusReason: 'stepped up to revoke-token' }),
-      decisionSample({ decision: { id: 'dec_2', action: 'revoke-token', limit: null, scope: { kind: 'token', iss: null, jti: 'b6c1' }, reason: '31 calls while throttled' } }),
-      decisionSample({ status: 'awaiting-approval', statusReason: 'covers more than one subject', issuedAt: null, until: null, effectiveBy: null, receipts: [], decision: { id: 'dec_3', action: 'block', limit: null, incident: 'inc_2', mode: 'approve', entity: { type: 'principal', id: hostile } } }),
+      decisionSample({
+        decision: {
+          id: 'dec_2',
+          action: 'revoke-token',
+          limit: null,
+          scope: { kind: 'token', iss: null, jti: 'b6c1' },
+          reason: '31 calls while throttled',
+        },
+      }),
+      decisionSample({
+        status: 'awaiting-approval',
+        statusReason: 'covers more than one subject',
+        issuedAt: null,
+        until: null,
+        effectiveBy: null,
+        receipts: [],
+        decision: {
+          id: 'dec_3',
+          action: 'block',
+          limit: null,
+          incident: 'inc_2',
+          mode: 'approve',
+          entity: { type: 'principal', id: hostile },
+        },
+      }),
     ],
     settings: {
+      values: sampleValues,
       modes: [{ mode: 'observe' }, { gateway: 'kong-eu', mode: 'enforce' }],
       allow: [{ tenant: 'default', entity: 'consumer:backup', reason: 'nightly backup', expires: null }],
     },

@@ -103,7 +103,15 @@ describe('who may call what', () => {
   it('refuses wrong, cut, doubled and misplaced tokens', async () => {
     const good = TOKENS.admin
     const hash = tokenEntries[3]!.sha256
-    const tries = [good.slice(0, -1), `${good}x`, good.toUpperCase(), hash, `${good} ${good}`, '', 'x'.repeat(4_000)]
+    const tries = [
+      good.slice(0, -1),
+      `${good}x`,
+      good.toUpperCase(),
+      hash,
+      `${good} ${good}`,
+      '',
+      'x'.repeat(4_000),
+    ]
     for (const text of tries) {
       const answer = await running.call({ path: '/v1/me', headers: { authorization: `Bearer ${text}` } })
       expect(answer.status).toBe(401)
@@ -120,7 +128,12 @@ describe('who may call what', () => {
 describe('what a request must look like', () => {
   it('serves only the host names that it has, against DNS rebinding', async () => {
     const port = new URL(running.url).port
-    for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.nip.io', `evil.example:${port}`]) {
+    for (const host of [
+      'evil.example',
+      'localhost.evil.example',
+      '127.0.0.1.nip.io',
+      `evil.example:${port}`,
+    ]) {
       const answer = await running.call({ path: '/v1/me', role: 'admin', headers: { host } })
       expect(answer.status).toBe(421)
     }
@@ -131,19 +144,33 @@ describe('what a request must look like', () => {
 
   it('accepts requests of its own page only, and never allows another origin', async () => {
     const host = new URL(running.url).host
-    for (const origin of ['https://evil.example', 'null', `http://${host}.evil.example`, 'http://localhost:1', 'file://']) {
+    for (const origin of [
+      'https://evil.example',
+      'null',
+      `http://${host}.evil.example`,
+      'http://localhost:1',
+      'file://',
+    ]) {
       const answer = await running.call({ path: '/v1/me', role: 'admin', headers: { origin } })
       expect(answer.status, origin).toBe(403)
       expect(answer.headers['access-control-allow-origin']).toBeUndefined()
     }
     const own = await running.call({ path: '/v1/me', role: 'admin', headers: { origin: `http://${host}` } })
     expect(own.status).toBe(200)
-    const preflight = await running.call({ path: '/v1/settings', method: 'OPTIONS', headers: { origin: 'https://evil.example' } })
+    const preflight = await running.call({
+      path: '/v1/settings',
+      method: 'OPTIONS',
+      headers: { origin: 'https://evil.example' },
+    })
     expect(preflight.status).toBe(403)
   })
 
   it('sends the security headers with successes and with errors', async () => {
-    for (const call of [{ path: '/' }, { path: '/v1/me' }, { path: '/v1/nothing', role: 'viewer' as const }]) {
+    for (const call of [
+      { path: '/' },
+      { path: '/v1/me' },
+      { path: '/v1/nothing', role: 'viewer' as const },
+    ]) {
       const { headers } = await running.call(call)
       expect(headers['content-security-policy']).toContain("default-src 'none'")
       expect(headers['content-security-policy']).not.toContain('unsafe')
@@ -164,7 +191,12 @@ describe('what a request must look like', () => {
     expect(plain.json).toMatchObject({ error: { code: 'unsupported-media-type' } })
     const broken = await running.call({ path, method: 'POST', role: 'responder', body: '{"reason":' })
     expect(broken.status).toBe(400)
-    const proto = await running.call({ path, method: 'POST', role: 'responder', body: '{"reason":"x","__proto__":{}}' })
+    const proto = await running.call({
+      path,
+      method: 'POST',
+      role: 'responder',
+      body: '{"reason":"x","__proto__":{}}',
+    })
     expect(proto.status).toBe(400)
     expect((await running.plane.decision('dec_2'))?.status).toBe('in-force')
   })
@@ -184,7 +216,8 @@ describe('how often a client may ask', () => {
       expect(refused.json).toMatchObject({ error: { code: 'rate-limited' } })
       expect((await limited.call({ path: '/healthz' })).status).toBe(200)
       const answers: number[] = []
-      for (let i = 0; i < 6; i++) answers.push((await limited.call({ path: '/v1/me', role: 'viewer' })).status)
+      for (let i = 0; i < 6; i++)
+        answers.push((await limited.call({ path: '/v1/me', role: 'viewer' })).status)
       expect(answers).toEqual([200, 200, 200, 200, 200, 429])
       expect((await limited.call({ path: '/v1/me', role: 'admin' })).status).toBe(200)
     } finally {
@@ -202,14 +235,19 @@ describe('what gets out', () => {
     }
     const failed = await running.call({ path: '/v1/audit', role: 'admin' })
     expect(failed.status).toBe(500)
-    expect(failed.json).toEqual({ error: { code: 'internal', message: 'something went wrong; see the log of the engine' } })
+    expect(failed.json).toEqual({
+      error: { code: 'internal', message: 'something went wrong; see the log of the engine' },
+    })
     expect(log.join('')).toContain('admin request failed')
     expect(log.join('')).not.toContain(secret)
   })
 
   it('answers 503 with Retry-After when a part of the engine cannot be reached', async () => {
     running.plane.settings = async () => {
-      throw new CurfewError('STORE_UNREACHABLE', 'redis://:hunter2@10.0.0.5 refused', { retriable: true, retryAfterMs: 2_500 })
+      throw new CurfewError('STORE_UNREACHABLE', 'redis://:hunter2@10.0.0.5 refused', {
+        retriable: true,
+        retryAfterMs: 2_500,
+      })
     }
     const answer = await running.call({ path: '/v1/settings', role: 'viewer' })
     expect(answer.status).toBe(503)
@@ -230,9 +268,15 @@ describe('a server that cannot be safe does not start', () => {
     const open = createAdminServer({ ...base, tokens: [], listen: { host: '0.0.0.0' } })
     await expect(open).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
     const entry = { name: 'a', role: 'viewer', sha256: 'a'.repeat(64) } as const
-    const wrong = [{ ...entry, sha256: 'plain-token' }, { ...entry, name: 'a b' }, { ...entry, role: 'root' as Role }]
+    const wrong = [
+      { ...entry, sha256: 'plain-token' },
+      { ...entry, name: 'a b' },
+      { ...entry, role: 'root' as Role },
+    ]
     for (const token of wrong) {
-      await expect(createAdminServer({ ...base, tokens: [token] })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+      await expect(createAdminServer({ ...base, tokens: [token] })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      })
     }
     await expect(createAdminServer({ ...base, tokens: [entry, entry] })).rejects.toThrow('used twice')
   })

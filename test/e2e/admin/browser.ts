@@ -101,7 +101,9 @@ export class Browser {
       if (await this.value(expression)) return
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
-    throw new Error(`never became true: ${expression}; page says: ${await this.value('document.body.innerText')}`)
+    throw new Error(
+      `never became true: ${expression}; page says: ${await this.value('document.body.innerText')}`,
+    )
   }
 
   /** The page as a PNG. */
@@ -110,11 +112,16 @@ export class Browser {
     return Buffer.from(String(data), 'base64')
   }
 
+  /** Asks the browser to end, so that its own children stop writing before their folder goes; insists after 5 s. */
   async close(): Promise<void> {
     const gone = new Promise((resolve) => this.#process.once('exit', resolve))
-    this.#process.kill('SIGKILL')
+    const insist = setTimeout(() => this.#process.kill('SIGKILL'), 5_000)
+    const input = this.#process.stdio[3] as Writable
+    input.on('error', () => this.#process.kill('SIGKILL'))
+    input.write(`${JSON.stringify({ id: this.#next++, method: 'Browser.close' })}\0`)
     await gone
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 })
+    clearTimeout(insist)
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 
   #receive(message: Message): void {
@@ -124,8 +131,9 @@ export class Browser {
       return
     }
     const kind = message.method ?? ''
-    const severe = (message.params?.['entry'] as { level?: string } | undefined)?.level === 'error'
-    const failed = kind === 'Runtime.exceptionThrown' || kind === 'Audits.issueAdded'
+    const severe = (message.params?.entry as { level?: string } | undefined)?.level === 'error'
+    const issue = message.params?.issue as { code?: string } | undefined
+    const failed = kind === 'Runtime.exceptionThrown' || issue?.code === 'ContentSecurityPolicyIssue'
     if (failed || (kind === 'Log.entryAdded' && severe)) this.complaints.push(JSON.stringify(message.params))
   }
 }

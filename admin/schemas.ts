@@ -1,0 +1,195 @@
+import { type Static, type TProperties, type TSchema, Type } from '@sinclair/typebox'
+
+/** Longest name or id that a path or query may carry. */
+export const MAX_ID_LENGTH = 512
+/** Most entries that one page holds. */
+export const MAX_PAGE = 500
+
+const INVISIBLE = '\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}'
+const ISO_TIME = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,3})?Z$'
+
+/** One of a closed set of words. */
+export function words<const T extends readonly string[]>(values: T, description?: string) {
+  return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...(description && { description }) })
+}
+
+/** An object that refuses every field it does not name. */
+export function strict<T extends TProperties>(properties: T) {
+  return Type.Object(properties, { additionalProperties: false })
+}
+
+const nullable = <T extends TSchema>(schema: T) =>
+  Type.Unsafe<Static<T> | null>({ anyOf: [schema, { type: 'null' }] })
+
+/** A name or id: short, and nothing in it that does not show. */
+export const Name = Type.String({
+  minLength: 1,
+  maxLength: MAX_ID_LENGTH,
+  pattern: `^[^${INVISIBLE}]+$`,
+  description: 'text without control characters',
+})
+
+/** Why a change is made; kept in the audit. */
+export const ReasonText = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  pattern: `^[^${INVISIBLE}]*[^${INVISIBLE}\\s][^${INVISIBLE}]*$`,
+  description: 'one line of text without control characters',
+})
+
+/** A moment in UTC as people and programs write it. */
+export const IsoTime = Type.String({
+  maxLength: 24,
+  pattern: ISO_TIME,
+  description: 'a time in UTC such as 2026-01-31T12:00:00Z',
+})
+
+export const PagingQuery = {
+  tenant: Type.Optional(Name),
+  limit: Type.Integer({ minimum: 1, maximum: MAX_PAGE, default: 50 }),
+  cursor: Type.Optional(Name),
+}
+
+export const IdParams = strict({ id: Name })
+
+export const ProblemSchema = Type.Object(
+  {
+    error: Type.Object({ code: Type.String(), message: Type.String(), field: Type.Optional(Type.String()) }),
+  },
+  { description: 'What was wrong; `code` is stable, `field` names the input at fault.' },
+)
+
+/** One page of a list. */
+export function pageOf<T extends TSchema>(item: T) {
+  return Type.Object({ items: Type.Array(item), nextCursor: nullable(Type.String()) })
+}
+
+const Pair = Type.Array(Type.Number(), { minItems: 2, maxItems: 2 })
+
+export const PrincipalSchema = Type.Object({
+  tenant: Type.String(),
+  entity: Type.String(),
+  stableId: Type.String(),
+  state: words(['LEARNING', 'PROVISIONAL', 'MATURE', 'STALE']),
+  events: Type.Number(),
+  firstSeen: Type.String(),
+  lastSeen: Type.String(),
+  normal: Type.Array(
+    Type.Object({
+      feature: Type.String(),
+      window: words(['1m', '10m', '1h', '1d']),
+      expected: Type.Number(),
+      range: Pair,
+      unit: Type.String(),
+    }),
+  ),
+  hourOfWeek: Type.Array(Type.Number(), { description: '168 shares of activity, UTC, Monday 00:00 first' }),
+})
+
+const EntitySchema = Type.Object({ type: Type.String(), id: Type.String() })
+
+const ReasonSchema = Type.Object({
+  detector: Type.String(),
+  feature: Type.String(),
+  observed: Type.Number(),
+  expected: Type.Number(),
+  range: Pair,
+  unit: Type.String(),
+  surprise: Type.Number({ description: '-log10 of the tail probability of this feature' }),
+  weight: Type.Number({ description: 'share of the combined surprise, 0..1' }),
+  comparedWith: Type.String(),
+})
+
+const AlertSchema = Type.Object({
+  id: Type.String(),
+  incident: Type.String(),
+  time: Type.String(),
+  tenant: Type.String(),
+  transition: words(['opened', 'escalated', 'resolved']),
+  entity: EntitySchema,
+  detectors: Type.Array(Type.String()),
+  severity: words(['low', 'medium', 'high', 'critical']),
+  score: Type.Number(),
+  surprise: Type.Number(),
+  summary: Type.String(),
+  reasons: Type.Array(ReasonSchema),
+  owasp: Type.Array(Type.String()),
+  firstEventTime: Type.String(),
+  lastEventTime: Type.String(),
+  events: Type.Number(),
+})
+
+export const DECISION_STATUSES = [
+  'observed',
+  'awaiting-approval',
+  'withheld',
+  'pending',
+  'in-force',
+  'failed',
+  'expired',
+  'released',
+  'superseded',
+] as const
+
+export const DecisionSchema = Type.Object({
+  decision: Type.Object({
+    id: Type.String(),
+    time: Type.String(),
+    tenant: Type.String(),
+    entity: EntitySchema,
+    action: words(['throttle', 'block', 'revoke-token', 'revoke-credential', 'release']),
+    scope: Type.Object({ kind: Type.String() }, { additionalProperties: true }),
+    mode: words(['observe', 'approve', 'enforce']),
+    holdSeconds: Type.Number(),
+    limit: nullable(Type.Object({ requests: Type.Number(), windowSeconds: Type.Number() })),
+    incident: Type.String(),
+    reason: Type.String(),
+    principal: Type.Object({
+      kind: Type.String(),
+      id: Type.String(),
+      label: Type.String(),
+      verified: Type.Boolean(),
+    }),
+    gateway: Type.Object({ kind: Type.String(), id: Type.String() }),
+    tokenExp: nullable(Type.Number()),
+    evidenceAt: Type.Number(),
+  }),
+  status: words(DECISION_STATUSES),
+  statusReason: nullable(Type.String()),
+  issuedAt: nullable(Type.String()),
+  until: nullable(Type.String()),
+  effectiveBy: nullable(Type.String()),
+  receipts: Type.Array(
+    Type.Object({
+      time: Type.String(),
+      gateway: Type.String(),
+      operation: words(['put', 'remove', 'list']),
+      outcome: words(['done', 'failed', 'refused']),
+      detail: Type.String(),
+    }),
+  ),
+})
+
+export const IncidentSchema = Type.Object({
+  id: Type.String(),
+  tenant: Type.String(),
+  entity: Type.String(),
+  state: words(['open', 'resolved']),
+  severity: words(['low', 'medium', 'high', 'critical']),
+  openedAt: Type.String(),
+  resolvedAt: nullable(Type.String()),
+  transitions: Type.Array(AlertSchema),
+  decisions: Type.Array(DecisionSchema),
+})
+
+export const AuditSchema = Type.Object({
+  seq: Type.Number(),
+  time: Type.String(),
+  actor: Type.String(),
+  action: Type.String(),
+  target: Type.String(),
+  reason: Type.String(),
+  hash: Type.String(),
+})
+
+export const NullableTime = nullable(Type.String())

@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { EVEN_ODDS, MAX_SURPRISE } from '../../../baseline/tail.ts'
+import type { VerdictPart } from '../../../core/opinion.ts'
+import { combine } from '../../../engine/combine.ts'
+
+const part: fc.Arbitrary<VerdictPart> = fc.record({
+  detector: fc.constantFrom('volume', 'off-hours', 'novelty'),
+  surprise: fc.oneof(
+    fc.double({ min: 0, max: 12, noNaN: true }),
+    fc.double({ min: 0, max: MAX_SURPRISE, noNaN: true }),
+  ),
+  weight: fc.double({ min: 0.1, max: 2, noNaN: true }),
+})
+const parts = fc.array(part, { minLength: 1, maxLength: 8 })
+
+describe('combine', () => {
+  it('has no opinion when nobody has one', () => {
+    expect(combine([])).toBeNull()
+  })
+
+  it('gives the identical number when it is recomputed from the stored parts', () => {
+    fc.assert(
+      fc.property(parts, (given) => {
+        const stored = JSON.parse(JSON.stringify(given)) as VerdictPart[]
+        expect(Object.is(combine(stored), combine(given))).toBe(true)
+      }),
+    )
+  })
+
+  it('is a finite surprise for anything that detectors may answer', () => {
+    fc.assert(
+      fc.property(parts, (given) => {
+        const combined = combine(given)
+        expect(Number.isFinite(combined)).toBe(true)
+        expect(combined).toBeGreaterThanOrEqual(0)
+        expect(combined).toBeLessThanOrEqual(MAX_SURPRISE)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('does not depend on the order of the parts beyond the last digits of a double', () => {
+    fc.assert(
+      fc.property(parts, fc.infiniteStream(fc.nat()), (given, keys) => {
+        const shuffled = given
+          .map((p) => ({ p, key: keys.next().value as number }))
+          .sort((a, b) => a.key - b.key)
+          .map(({ p }) => p)
+        expect(combine(shuffled)).toBeCloseTo(combine(given) as number, 9)
+      }),
+    )
+  })
+
+  it('never falls when one part grows', () => {
+    fc.assert(
+      fc.property(parts, fc.nat(), fc.double({ min: 0, max: 50, noNaN: true }), (given, which, more) => {
+        const at = which % given.length
+        const grown = given.map((p, i) =>
+          i === at ? { ...p, surprise: Math.min(MAX_SURPRISE, p.surprise + more) } : p,
+        )
+        expect(combine(grown) as number).toBeGreaterThanOrEqual((combine(given) as number) - 1e-9)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('lies between the weakest part and the strongest plus log10 2: agreement is worth a factor of two at most over the harmonic mean', () => {
+    fc.assert(
+      fc.property(parts, (given) => {
+        const surprises = given.map((p) => p.surprise)
+        const combined = combine(given) as number
+        expect(combined).toBeGreaterThanOrEqual(Math.min(...surprises) - 1e-9)
+        expect(combined).toBeLessThanOrEqual(Math.max(...surprises) + EVEN_ODDS + 1e-9)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('rewards agreement: two detectors that see the same are more than either', () => {
+    const one = { detector: 'volume', surprise: 5, weight: 1 }
+    expect(combine([one, { ...one, detector: 'off-hours' }])).toBeGreaterThan(5)
+  })
+
+  it('keeps half of one strong signal among two calm ones', () => {
+    const calm = ['b', 'c'].map((detector) => ({ detector, surprise: 0, weight: 0.6 }))
+    expect(combine([{ detector: 'a', surprise: 12, weight: 1 }, ...calm])).toBeGreaterThan(5.9)
+  })
+})
