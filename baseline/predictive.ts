@@ -22,6 +22,7 @@ import { studentRange99 } from './tail.ts'
 export const ALL_WINDOWS = (1 << WINDOW_COUNT) - 1
 /** Windows that the prior's within-variance is worth. */
 const PRIOR_WINDOWS = 4
+const WINDOWS_PER_DAY = 4
 /** Tails never get thinner than a Student-t with this many degrees of freedom: traffic is not Gaussian. */
 const MAX_DOF = 30
 /** No caller is more regular than this (standard deviation in nats). */
@@ -38,10 +39,30 @@ export interface Prediction {
   readonly ownShare: number
 }
 
-/** Degrees of freedom of a cell's predictive distribution. */
-export function degreesOfFreedom(seen: number): number {
-  const dof = PRIOR_WINDOWS + seen
+/**
+ * How many independent windows a cell's history is worth. Windows of one day resemble each other, so each
+ * former day counts as at most {@link WINDOWS_PER_DAY} of them, and the first day as none: nobody vouches
+ * for itself, and a burst on day one is held against the peers.
+ */
+export function independentWindows(view: ProfileView, cell: number): number {
+  const seen = view.f32[view.base / 4 + SEEN / 4 + cell]!
+  const days = view.u16[(view.base + CORE.activeDays) / 2]! - 1
+  const most = days > 0 ? days * WINDOWS_PER_DAY : 0
+  return seen < most ? seen : most
+}
+
+/** Degrees of freedom of a predictive distribution that rests on so many independent windows. */
+export function degreesOfFreedom(windows: number): number {
+  const dof = PRIOR_WINDOWS + windows
   return dof < MAX_DOF ? dof : MAX_DOF
+}
+
+/** Variance of one window around the principal's mean: own spread at the weight of its independent windows, and the prior's. */
+function withinOf(view: ProfileView, prior: Prior, cell: number, windows: number): number {
+  if (windows === 0) return prior.within[cell]!
+  const f = view.base / 4 + cell
+  const own = view.f32[f + M2 / 4]! / view.f32[f + SEEN / 4]!
+  return (PRIOR_WINDOWS * prior.within[cell]! + own * windows) / (PRIOR_WINDOWS + windows)
 }
 
 /** How far this hour's totals usually lie from the principal's mean, in nats; 0 where nothing is known. */
@@ -61,8 +82,8 @@ export function levelOffset(view: ProfileView, metric: number, hourIndex: number
  */
 export function predict(view: ProfileView, prior: Prior, cell: number, hourIndex: number): Prediction {
   const f = view.base / 4 + cell
-  const seen = view.f32[f + SEEN / 4]!
-  const within = (PRIOR_WINDOWS * prior.within[cell]! + view.f32[f + M2 / 4]!) / (PRIOR_WINDOWS + seen)
+  const seen = independentWindows(view, cell)
+  const within = withinOf(view, prior, cell, seen)
   const between = prior.between[cell]!
   const ownShare = seen / (seen + within / between)
   let center = ownShare * view.f32[f + MEAN / 4]! + (1 - ownShare) * prior.center[cell]!

@@ -18,7 +18,8 @@ export function normalSurprise(z: number): number {
   const x = z * TABLE_STEP
   const i = x | 0
   const a = TABLE[i]!
-  return a + (TABLE[i + 1]! - a) * (x - i)
+  const surprise = a + (TABLE[i + 1]! - a) * (x - i)
+  return surprise < MAX_SURPRISE ? surprise : MAX_SURPRISE
 }
 
 /**

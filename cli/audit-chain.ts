@@ -133,7 +133,8 @@ export class AuditVerifier {
     const entry = parseEntry(body)
     if (entry === null) return 'this is no audit entry'
     const { hash, ...content } = entry
-    if (hashOfEntry(content) !== hash) return `entry ${entry.entry} of ${entry.writer} was changed: its hash differs`
+    if (hashOfEntry(content) !== hash)
+      return `entry ${entry.entry} of ${entry.writer} was changed: its hash differs`
     const broken = this.linkFault(entry)
     if (broken !== null) return broken
     this.heads.set(entry.writer, { entry: entry.entry, hash })
@@ -150,9 +151,13 @@ export class AuditVerifier {
       // A log that is read from its middle on has no first entry to start from.
       return begins || this.firstSeq > 1 ? null : `${name} has no beginning: entries before it are missing`
     }
-    if (entry.entry > head.entry + 1) return `entries ${head.entry + 1} to ${entry.entry - 1} of ${entry.writer} are missing`
-    if (entry.entry <= head.entry) return `${name} stands behind entry ${head.entry}: the order was changed or an entry repeated`
-    return entry.previousHash === head.hash ? null : `${name} does not follow from entry ${head.entry}: the link differs`
+    if (entry.entry > head.entry + 1)
+      return `entries ${head.entry + 1} to ${entry.entry - 1} of ${entry.writer} are missing`
+    if (entry.entry <= head.entry)
+      return `${name} stands behind entry ${head.entry}: the order was changed or an entry repeated`
+    return entry.previousHash === head.hash
+      ? null
+      : `${name} does not follow from entry ${head.entry}: the link differs`
   }
 }
 

@@ -2,7 +2,14 @@ import type { StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { type Clock, isoTime } from '../core/time.ts'
 import type { AuditView } from '../engine/control-plane.ts'
-import { type AuditedChange, type AuditEntry, type ChainHead, EMPTY_CHAIN, nextEntry, parseEntry } from './audit-chain.ts'
+import {
+  type AuditEntry,
+  type AuditedChange,
+  type ChainHead,
+  EMPTY_CHAIN,
+  nextEntry,
+  parseEntry,
+} from './audit-chain.ts'
 
 /** Name of the shared log. */
 export const AUDIT_LOG = 'audit'
@@ -44,22 +51,30 @@ export function headDocument(writer: string): string {
 }
 
 /**
- * Takes over a writer's chain where it ended. Its end is kept in a document, raised before each entry: a
- * crash in between leaves at most one line to find behind it, and a second process loses the race.
+ * Takes over a writer's chain where it ended. Its end is kept in a document that is written before each
+ * entry, where a second process loses the race, and after it; a crash leaves at most one line to find behind it.
  */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   if (!WRITER.test(options.writer)) throw new RangeError(`writer must match ${WRITER.source}`)
   const chain = new WriterChain(options)
   await chain.takeOver()
-  return { append: (change) => chain.append(change), read: (afterSeq, limit) => readAudit(options.store, afterSeq, limit) }
+  return {
+    append: (change) => chain.append(change),
+    read: (afterSeq, limit) => readAudit(options.store, afterSeq, limit),
+  }
 }
 
 /** Entries of all writers above a sequence number. Throws `STORE_CORRUPT` for a line that is none. */
-export async function readAudit(store: StateStore, afterSeq: number, limit: number): Promise<readonly AuditRecord[]> {
+export async function readAudit(
+  store: StateStore,
+  afterSeq: number,
+  limit: number,
+): Promise<readonly AuditRecord[]> {
   const lines = await store.readLines(AUDIT_LOG, afterSeq, limit)
   return lines.map(({ seq, body }) => {
     const entry = parseEntry(body)
-    if (entry === null) throw new CurfewError('STORE_CORRUPT', `line ${seq} of the audit log is no audit entry`)
+    if (entry === null)
+      throw new CurfewError('STORE_CORRUPT', `line ${seq} of the audit log is no audit entry`)
     return { seq, ...entry }
   })
 }
@@ -104,6 +119,8 @@ class WriterChain {
     const entry = nextEntry(this.head, writer, isoTime(clock.now()), change)
     const seq = await store.appendLine(AUDIT_LOG, JSON.stringify(entry))
     this.head = { entry: entry.entry, hash: entry.hash, line: seq }
+    // Remembered behind the line as well, so that a cut end of the log shows.
+    if (!(await this.claim(this.version))) throw this.fenced()
     this.certain = true
     return { seq, ...entry }
   }

@@ -52,7 +52,10 @@ const start: CommandSpec = {
   summary: 'run Curfew: the embedded demo, or a service with --config',
   purpose:
     'Without --config: learns from a bundled Kong access log, then plays the 3 AM export live against a demo gateway on this machine and shows what happens. Needs no Kafka, no Redis and no gateway. With --config: the same as `curfew run` with one worker.',
-  flags: [config('the demo')],
+  flags: [
+    config('the demo'),
+    { name: 'exit', kind: 'switch', description: 'End the demo with its story instead of serving on.' },
+  ],
   positionals: NONE,
   examples: [
     { command: 'npm start', effect: 'shows the demo and serves the dashboard on loopback' },
@@ -255,7 +258,7 @@ const backfill: CommandSpec = {
   name: 'backfill',
   summary: 'teach Curfew from recorded logs before going live',
   purpose:
-    'Feeds recorded logs of one source into the store of the configuration, so that callers are known on the first day. Learns only: nothing is alerted and nothing is enforced.',
+    'Puts recorded logs of one source into the log of the configuration, each call at its own time, so that callers are known on the first day; `curfew run` learns them before it goes on. Old calls are never acted on; calls young enough to be are left out and counted. An embedded log must not be in use meanwhile. The last line of standard output is a JSON summary.',
   flags: [
     requiredConfig,
     {

@@ -10,7 +10,7 @@ import type { Config } from './config/schema.ts'
 import { eventPartitions } from './event-partitions.ts'
 import { incidentView } from './incident-view.ts'
 import { FIRST_SHARED_PARTITION } from './shared-map.ts'
-import { StoredIncidents } from './stored-incidents.ts'
+import { findIncident } from './stored-incidents.ts'
 
 /** Where incidents and decisions are looked up. Null = there is no such thing. */
 export interface Evidence {
@@ -37,12 +37,9 @@ export async function openEvidence(config: Config, fetcher: typeof fetch = fetch
 }
 
 function storedEvidence(store: StateStore): Evidence {
-  const partitions = () => eventPartitions(store)
-  // Single incidents are read as they are; the clock would only matter for lists.
-  const incidents = new StoredIncidents({ store, partitions, clock: { now: () => Number.NaN as never } })
   return {
     incident: async (id) => {
-      const found = await incidents.one(id)
+      const found = await findIncident(store, await eventPartitions(store), id)
       if (found === null) return null
       const decisions: DecisionView[] = []
       for await (const [, bytes] of store.scan(FIRST_SHARED_PARTITION + DECISIONS_MAP, '')) {
@@ -62,7 +59,9 @@ function storedEvidence(store: StateStore): Evidence {
 
 /** A decision as it was last saved; when it takes effect at the slowest gateway is known to the enforcer only. */
 function decisionView(bytes: Uint8Array): DecisionView {
-  const { decision, status, statusReason, issuedAt, until, receipts } = JSON.parse(utf8.decode(bytes)) as LedgerEntry
+  const { decision, status, statusReason, issuedAt, until, receipts } = JSON.parse(
+    utf8.decode(bytes),
+  ) as LedgerEntry
   return {
     decision,
     status,
@@ -79,16 +78,25 @@ function askedEvidence(config: Config, fetcher: typeof fetch): Evidence {
   const address = listenAddress(config.admin.listen)
   if (token === undefined || address === null || address.port === 0) {
     const needs = 'admin.listen with a port and a token under admin.tokens that is not only a hash'
-    throw new CurfewError('STORE_UNREACHABLE', `the store belongs to a running Curfew; to ask that one the configuration needs ${needs}`)
+    throw new CurfewError(
+      'STORE_UNREACHABLE',
+      `the store belongs to a running Curfew; to ask that one the configuration needs ${needs}`,
+    )
   }
   const host = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host
   const base = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
   const ask = async (path: string): Promise<unknown> => {
     const headers = { authorization: `Bearer ${token.reveal()}` }
     const signal = AbortSignal.timeout(REQUEST_MS)
-    const response = await fetcher(base + path, { headers, signal, redirect: 'error' }).catch((cause: unknown) => {
-      throw new CurfewError('STORE_UNREACHABLE', `a running Curfew has the store, and its admin API at ${base} does not answer`, { cause })
-    })
+    const response = await fetcher(base + path, { headers, signal, redirect: 'error' }).catch(
+      (cause: unknown) => {
+        throw new CurfewError(
+          'STORE_UNREACHABLE',
+          `a running Curfew has the store, and its admin API at ${base} does not answer`,
+          { cause },
+        )
+      },
+    )
     if (response.status === 404) return null
     if (response.ok) return response.json()
     throw new CurfewError('STORE_UNREACHABLE', `the admin API at ${base} answers ${response.status}`)

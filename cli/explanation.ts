@@ -46,11 +46,17 @@ function reasonsText({ reasons }: AlertRecord): string {
     `${Math.round(reason.weight * 100)} %`,
     reason.comparedWith,
   ])
-  return tableText(['DETECTOR', 'FEATURE', 'OBSERVED', 'EXPECTED', '99 % RANGE', 'SURPRISE', 'SHARE', 'COMPARED WITH'], rows)
+  return tableText(
+    ['DETECTOR', 'FEATURE', 'OBSERVED', 'EXPECTED', '99 % RANGE', 'SURPRISE', 'SHARE', 'COMPARED WITH'],
+    rows,
+  )
 }
 
 /** The highest surprise of an incident, worked out again from its parts with the engine's own formula. */
-export function recombined({ surprise, parts = [] }: IncidentView): { readonly combined: number | null; readonly agrees: boolean } {
+export function recombined({ surprise, parts = [] }: IncidentView): {
+  readonly combined: number | null
+  readonly agrees: boolean
+} {
   const combined = combine(parts)
   return { combined, agrees: combined !== null && combined === surprise }
 }
@@ -73,7 +79,10 @@ function transitionsText(transitions: readonly AlertRecord[]): string {
 /** A decision for people: what should hold, where it stands, what each gateway answered. */
 export function decisionText(view: DecisionView): string {
   const { decision, status, statusReason, until, effectiveBy, receipts } = view
-  const limit = decision.limit === null ? '' : `, at most ${decision.limit.requests} per ${decision.limit.windowSeconds} s`
+  const limit =
+    decision.limit === null
+      ? ''
+      : `, at most ${decision.limit.requests} per ${decision.limit.windowSeconds} s`
   const lines = [
     `${decision.id}  ${decision.action} of ${cut(decision.entity.id)} (scope ${decision.scope.kind}${limit}), mode ${decision.mode}`,
     `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}`,

@@ -102,7 +102,12 @@ class LiveControlPlane implements ControlPlane {
     return this.options.enforcer.views().filter((view) => view.decision.incident === incident)
   }
 
-  async closeIncident(id: string, verdict: 'accept' | 'dismiss', actor: Actor, reason: string): Promise<ChangeResult<IncidentView>> {
+  async closeIncident(
+    id: string,
+    verdict: 'accept' | 'dismiss',
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<IncidentView>> {
     const asked = await this.inTurn(async (): Promise<ChangeResult<FoundIncident>> => {
       const found = await this.storedIncidents.one(id)
       if (found === null) return notFound(`no incident ${id.slice(0, 80)}`)
@@ -114,7 +119,8 @@ class LiveControlPlane implements ControlPlane {
       await store.request(found.partition, { id: `close-${id}`, kind: 'close-incident', body })
       this.noteClosing(id)
       for (const { decision, status } of this.decisionsOf(id)) {
-        if (isOpen(status)) await enforcer.release(decision.id, `${actor.name} closed the incident (${verdict}): ${reason}`)
+        if (isOpen(status))
+          await enforcer.release(decision.id, `${actor.name} closed the incident (${verdict}): ${reason}`)
       }
       return { ok: true, value: found }
     })
@@ -129,7 +135,11 @@ class LiveControlPlane implements ControlPlane {
   /** What is committed once the worker resolved the incident, or what there is after a while. */
   private async untilResolved(found: FoundIncident): Promise<FoundIncident> {
     let latest = found
-    for (let waited = 0; waited < CLOSE_WAIT_MS && latest.incident.resolvedAt === null; waited += CLOSE_POLL_MS) {
+    for (
+      let waited = 0;
+      waited < CLOSE_WAIT_MS && latest.incident.resolvedAt === null;
+      waited += CLOSE_POLL_MS
+    ) {
       await sleep(CLOSE_POLL_MS)
       latest = (await this.storedIncidents.one(found.incident.id)) ?? latest
     }
@@ -138,7 +148,8 @@ class LiveControlPlane implements ControlPlane {
 
   async decisions(query: Parameters<ControlPlane['decisions']>[0]): Promise<Page<DecisionView>> {
     const newestFirst = this.options.enforcer.views().toReversed()
-    const last = query.cursor === undefined ? -1 : newestFirst.findIndex((view) => view.decision.id === query.cursor)
+    const last =
+      query.cursor === undefined ? -1 : newestFirst.findIndex((view) => view.decision.id === query.cursor)
     if (query.cursor !== undefined && last === -1) return { items: [], nextCursor: null }
     const matching = newestFirst
       .slice(last + 1)
@@ -158,14 +169,25 @@ class LiveControlPlane implements ControlPlane {
       const holder = released.ok ? await this.storedIncidents.one(decision.incident) : null
       if (holder !== null) {
         const body = encodeEffect({ kind: 'decision-released', incident: decision.incident, decision: id })
-        await this.options.store.request(holder.partition, { id: `release-${id}`, kind: 'decision-released', body })
+        await this.options.store.request(holder.partition, {
+          id: `release-${id}`,
+          kind: 'decision-released',
+          body,
+        })
       }
       return released
     })
   }
 
-  extendDecision(id: string, holdSeconds: number, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
-    return this.changeDecision(id, isLive, 'extend', actor, reason, () => this.options.enforcer.extend(id, holdSeconds))
+  extendDecision(
+    id: string,
+    holdSeconds: number,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<DecisionView>> {
+    return this.changeDecision(id, isLive, 'extend', actor, reason, () =>
+      this.options.enforcer.extend(id, holdSeconds),
+    )
   }
 
   approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
@@ -194,11 +216,25 @@ class LiveControlPlane implements ControlPlane {
     return this.options.settings.refresh()
   }
 
-  putSettings(next: NextSettings, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>> {
-    return this.inTurn(() => this.changeSettings('settings.put', next, expectedVersion, actor, reason, expires))
+  putSettings(
+    next: NextSettings,
+    expectedVersion: number,
+    actor: Actor,
+    reason: string,
+    expires: string | null,
+  ): Promise<ChangeResult<EngineSettings>> {
+    return this.inTurn(() =>
+      this.changeSettings('settings.put', next, expectedVersion, actor, reason, expires),
+    )
   }
 
-  revertSettings(version: number, expectedVersion: number, actor: Actor, reason: string, expires: string | null): Promise<ChangeResult<EngineSettings>> {
+  revertSettings(
+    version: number,
+    expectedVersion: number,
+    actor: Actor,
+    reason: string,
+    expires: string | null,
+  ): Promise<ChangeResult<EngineSettings>> {
     return this.inTurn(async () => {
       const earlier = await this.options.settings.version(version)
       if (earlier === null) return notFound(`no version ${version} of the settings`)
@@ -219,7 +255,9 @@ class LiveControlPlane implements ControlPlane {
     if (version !== expectedVersion) return conflict(`the settings are at version ${version}`)
     await audit.append({ actor: actor.name, action, target: `settings/${version + 1}`, reason })
     const made = await settings.put(next, expectedVersion, actor.name, reason, expires)
-    return made === null ? conflict('somebody else changed the settings at the same time') : { ok: true, value: made }
+    return made === null
+      ? conflict('somebody else changed the settings at the same time')
+      : { ok: true, value: made }
   }
 
   settingsHistory(limit: number): Promise<readonly SettingsVersion[]> {

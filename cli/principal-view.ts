@@ -1,5 +1,14 @@
 import { copyProfile, decodeProfile } from '../baseline/codec.ts'
-import { ACTIVITY, CELLS, CORE, HOURS_OF_WEEK, METRICS, SEEN, WINDOW_COUNT, WINDOWS } from '../baseline/layout.ts'
+import {
+  ACTIVITY,
+  CELLS,
+  CORE,
+  HOURS_OF_WEEK,
+  METRICS,
+  SEEN,
+  WINDOW_COUNT,
+  WINDOWS,
+} from '../baseline/layout.ts'
 import { predict, rangeOf } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
 import { ProfileSlab, type ProfileView } from '../baseline/slab.ts'
@@ -62,7 +71,12 @@ function normalRanges(view: ProfileView, prior: Prior): readonly NormalRange[] {
   for (let cell = 0; cell < CELLS; cell++) {
     if (view.f32[(view.base + SEEN) / 4 + cell] === 0) continue
     const feature = METRICS[Math.floor(cell / WINDOW_COUNT)]!
-    ranges.push({ feature, window: WINDOWS[cell % WINDOW_COUNT]!, ...rangeOf(predict(view, prior, cell, hour)), unit: feature })
+    ranges.push({
+      feature,
+      window: WINDOWS[cell % WINDOW_COUNT]!,
+      ...rangeOf(predict(view, prior, cell, hour)),
+      unit: feature,
+    })
   }
   return ranges
 }

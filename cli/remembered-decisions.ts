@@ -1,9 +1,9 @@
 import type { StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
+import type { Clock } from '../core/time.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
 import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { isLive, type LedgerEntry } from '../enforcement/ledger.ts'
-import type { Clock } from '../core/time.ts'
 import { openAuditLog } from './audit-log.ts'
 import { DECISIONS_MAP, DENY_LIST_MAP } from './build-enforcement.ts'
 import { openStore } from './build-storage.ts'
@@ -30,7 +30,12 @@ const silent = { info: () => undefined, warn: () => undefined, error: () => unde
  */
 export async function liftInStore(
   config: Config,
-  options: { readonly denyList: string | null; readonly decisions: boolean; readonly clock: Clock; readonly reason: string },
+  options: {
+    readonly denyList: string | null
+    readonly decisions: boolean
+    readonly clock: Clock
+    readonly reason: string
+  },
 ): Promise<LiftedInStore> {
   let store: StateStore
   try {
@@ -41,8 +46,14 @@ export async function liftInStore(
   }
   try {
     const audit = await openAuditLog({ store, writer: 'panic', clock: options.clock })
-    await audit.append({ actor: 'command line', action: 'enforcement.lift', target: options.denyList ?? 'all decisions', reason: options.reason })
-    const denyList = options.denyList === null ? null : await emptyDenyList(store, options.denyList, options.clock)
+    await audit.append({
+      actor: 'command line',
+      action: 'enforcement.lift',
+      target: options.denyList ?? 'all decisions',
+      reason: options.reason,
+    })
+    const denyList =
+      options.denyList === null ? null : await emptyDenyList(store, options.denyList, options.clock)
     const forgotten = options.decisions ? await forgetDecisions(store, options.reason) : 0
     return { denyList, forgotten, trouble: null }
   } catch (error) {

@@ -25,7 +25,11 @@ const CALL_MS = 15_000
  * Removes rules with our mark from each gateway, then looks again. A gateway or rule that fails holds up no
  * other. With `dryRun` nothing is changed.
  */
-export async function removeRules(gateways: readonly GatewayAdapter[], wanted: Wanted, dryRun: boolean): Promise<readonly Removal[]> {
+export async function removeRules(
+  gateways: readonly GatewayAdapter[],
+  wanted: Wanted,
+  dryRun: boolean,
+): Promise<readonly Removal[]> {
   return Promise.all(gateways.map((gateway) => removeFrom(gateway, wanted, dryRun)))
 }
 
@@ -74,12 +78,26 @@ function messageOf(error: unknown): string {
 
 /** What was found and done, as text for people: a table of rules and a line per gateway. */
 export function removalText(removals: readonly Removal[], what: string, dryRun: boolean): string {
+  if (removals.length === 0) return 'no gateway to ask\n'
   const rows = removals.flatMap(({ gateway, rules }) =>
-    rules.map(({ rule, result }) => [gateway, rule.id, rule.action, scopeText(rule.scope), endText(rule), result]),
+    rules.map(({ rule, result }) => [
+      gateway,
+      rule.id,
+      rule.action,
+      scopeText(rule.scope),
+      endText(rule),
+      result,
+    ]),
   )
   const head = ['GATEWAY', 'RULE', 'ACTION', 'ABOUT', 'UNTIL', 'RESULT']
   const table = rows.length === 0 ? '' : `${tableText(head, rows)}\n`
-  return table + tableText(['GATEWAY', 'SUMMARY'], removals.map((removal) => [removal.gateway, summary(removal, what, dryRun)]))
+  return (
+    table +
+    tableText(
+      ['GATEWAY', 'SUMMARY'],
+      removals.map((removal) => [removal.gateway, summary(removal, what, dryRun)]),
+    )
+  )
 }
 
 function summary({ rules, clean, trouble }: Removal, what: string, dryRun: boolean): string {

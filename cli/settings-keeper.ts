@@ -2,8 +2,8 @@ import { dueRestoration } from '../admin/loosening-expiry.ts'
 import type { StateStore, StoredDocument } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { type Clock, isoTime } from '../core/time.ts'
-import { encodeEffect } from '../engine/control-records.ts'
 import type { SettingsVersion } from '../engine/control-plane.ts'
+import { encodeEffect } from '../engine/control-records.ts'
 import { CLOCK_KEY, storedSettings } from '../engine/partition-state.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { AuditLog } from './audit-log.ts'
@@ -22,7 +22,13 @@ export interface SettingsKeeper {
    * Makes `next` current under `expectedVersion + 1` and asks every partition to take it; null when the
    * current version is not the expected one. The caller audits before.
    */
-  put(next: NextSettings, expectedVersion: number, actor: string, reason: string, expires: string | null): Promise<EngineSettings | null>
+  put(
+    next: NextSettings,
+    expectedVersion: number,
+    actor: string,
+    reason: string,
+    expires: string | null,
+  ): Promise<EngineSettings | null>
   /** Newest first, the current version included; at most {@link MAX_HISTORY}. */
   history(limit: number): Promise<readonly SettingsVersion[]>
   /** One version of the history, or null. */
@@ -94,22 +100,34 @@ class DocumentKeeper implements SettingsKeeper {
   }
 
   private take(document: StoredDocument): void {
-    if (document.version > (this.stored?.settings.version ?? 0)) this.stored = JSON.parse(document.body) as Stored
+    if (document.version > (this.stored?.settings.version ?? 0))
+      this.stored = JSON.parse(document.body) as Stored
   }
 
   async adoptConfiguration(): Promise<void> {
     const { store, initial, audit } = this.options
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       this.take(await store.getDocument(DOCUMENT))
-      const next = this.stored === null ? initial : reconfigured(this.stored.settings, this.stored.fromConfig, initial, this.options.clock.now())
+      const next =
+        this.stored === null
+          ? initial
+          : reconfigured(this.stored.settings, this.stored.fromConfig, initial, this.options.clock.now())
       if (next === null) break
       const reason = this.stored === null ? 'first start' : 'the configuration file was changed'
       const version = (this.stored?.settings.version ?? 0) + 1
-      await audit?.append({ actor: CONFIGURATION, action: 'settings.configure', target: `settings/${version}`, reason })
+      await audit?.append({
+        actor: CONFIGURATION,
+        action: 'settings.configure',
+        target: `settings/${version}`,
+        reason,
+      })
       const made = { settings: { ...next, version }, actor: CONFIGURATION, reason, expires: null }
       if ((await this.write({ ...made, time: this.time(), fromConfig: initial })) !== null) break
     }
-    if (this.stored === null) throw new CurfewError('STORE_CONFLICT', 'the settings change faster than they can be read', { retriable: true })
+    if (this.stored === null)
+      throw new CurfewError('STORE_CONFLICT', 'the settings change faster than they can be read', {
+        retriable: true,
+      })
     await this.readHistory()
     await this.askLagging()
   }
@@ -126,7 +144,14 @@ class DocumentKeeper implements SettingsKeeper {
     await this.refresh()
     if (this.current().version !== expectedVersion) return null
     await this.noteCurrent()
-    const written = await this.write({ settings, time: this.time(), actor, reason, expires, fromConfig: this.now().fromConfig })
+    const written = await this.write({
+      settings,
+      time: this.time(),
+      actor,
+      reason,
+      expires,
+      fromConfig: this.now().fromConfig,
+    })
     if (written !== null) await this.ask(await eventPartitions(this.options.store))
     return written
   }
@@ -183,7 +208,12 @@ class DocumentKeeper implements SettingsKeeper {
       if (due === null) break
       const { version } = this.current()
       const reason = `a temporary loosening ended: ${due.fields.join(', ')}`
-      await this.options.audit?.append({ actor: SELF, action: 'settings.expire', target: `settings/${version + 1}`, reason })
+      await this.options.audit?.append({
+        actor: SELF,
+        action: 'settings.expire',
+        target: `settings/${version + 1}`,
+        reason,
+      })
       // A change by somebody else in between is judged at the next call.
       if ((await this.put(due.next, version, SELF, reason, due.expires)) === null) break
       restored.push(...due.fields)
@@ -210,7 +240,11 @@ class DocumentKeeper implements SettingsKeeper {
     const settings = this.current()
     const body = encodeEffect({ kind: 'settings', settings })
     for (const partition of partitions) {
-      await this.options.store.request(partition, { id: `settings-${settings.version}`, kind: 'settings', body })
+      await this.options.store.request(partition, {
+        id: `settings-${settings.version}`,
+        kind: 'settings',
+        body,
+      })
       this.asked.set(partition, settings.version)
     }
   }

@@ -29,7 +29,11 @@ export function reconfigured(
   }
 }
 
-function stillRunning(rules: readonly AllowRule[], configured: readonly AllowRule[], now: number): readonly AllowRule[] {
+function stillRunning(
+  rules: readonly AllowRule[],
+  configured: readonly AllowRule[],
+  now: number,
+): readonly AllowRule[] {
   return rules.filter(
     (rule) =>
       rule.expires !== null &&

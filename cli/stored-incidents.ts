@@ -51,15 +51,7 @@ export class StoredIncidents {
 
   /** Null for an id that no partition holds. */
   async one(id: string): Promise<FoundIncident | null> {
-    if (!ID.test(id)) return null
-    const partitions = await this.options.partitions()
-    const found = await Promise.all(partitions.map((partition) => this.read(partition, id)))
-    return found.find((each) => each !== null) ?? null
-  }
-
-  private async read(partition: number, id: string): Promise<FoundIncident | null> {
-    const [bytes] = await this.options.store.read(partition, [INCIDENT_PREFIX + id])
-    return bytes === undefined ? null : { partition, incident: parse(bytes) }
+    return findIncident(this.options.store, await this.options.partitions(), id)
   }
 
   /** One page; the cursor is the id of the last incident shown. */
@@ -73,8 +65,12 @@ export class StoredIncidents {
     )
     const start = query.cursor === undefined ? 0 : this.behind(query.cursor, matching)
     const shown = matching.slice(start, start + query.limit)
-    const read = await Promise.all(shown.map((each) => this.read(each.partition, each.id)))
-    const items = read.filter((each) => each !== null && agrees(each.incident, query)) as readonly FoundIncident[]
+    const read = await Promise.all(
+      shown.map((each) => readIncident(this.options.store, each.partition, each.id)),
+    )
+    const items = read.filter(
+      (each) => each !== null && agrees(each.incident, query),
+    ) as readonly FoundIncident[]
     const more = start + shown.length < matching.length
     return { items, nextCursor: more ? (shown.at(-1)?.id ?? null) : null }
   }
@@ -114,6 +110,22 @@ export class StoredIncidents {
     const now = clock.now()
     this.validUntil = now + Math.max(LIST_AGE_MS, MAX_SHARE * (now - started))
   }
+}
+
+/** Looks an incident up in all partitions given; null when none holds it, or when the text is no id. */
+export async function findIncident(
+  store: StateStore,
+  partitions: readonly number[],
+  id: string,
+): Promise<FoundIncident | null> {
+  if (!ID.test(id)) return null
+  const found = await Promise.all(partitions.map((partition) => readIncident(store, partition, id)))
+  return found.find((each) => each !== null) ?? null
+}
+
+async function readIncident(store: StateStore, partition: number, id: string): Promise<FoundIncident | null> {
+  const [bytes] = await store.read(partition, [INCIDENT_PREFIX + id])
+  return bytes === undefined ? null : { partition, incident: parse(bytes) }
 }
 
 function keepNewest(list: Listed[]): void {

@@ -98,7 +98,11 @@ export class StoredPrincipals {
     return this.lookThrough(partitions, tenant, entity)
   }
 
-  private async lookThrough(partitions: readonly number[], tenant: string, entity: string): Promise<PrincipalView | null> {
+  private async lookThrough(
+    partitions: readonly number[],
+    tenant: string,
+    entity: string,
+  ): Promise<PrincipalView | null> {
     let scanned = 0
     for (const partition of partitions) {
       for await (const [key, blob] of this.options.store.scan(partition, PROFILE_PREFIX)) {
@@ -115,7 +119,9 @@ export class StoredPrincipals {
 
   private async read({ partition, key }: Place): Promise<PrincipalView | null> {
     const [blob, frozen] = await this.options.store.read(partition, [key, FROZEN_KEY])
-    return blob === undefined ? null : this.reader.view(blob, frozen === undefined ? null : storedPrior(frozen))
+    return blob === undefined
+      ? null
+      : this.reader.view(blob, frozen === undefined ? null : storedPrior(frozen))
   }
 
   private async priorOf(partition: number): Promise<Prior | null> {

@@ -1,5 +1,5 @@
-import { CELLS, CORE, DERIVED, METRICS, SEEN, TOTAL, WINDOW_COUNT, WINDOWS } from '../baseline/layout.ts'
-import { degreesOfFreedom, predict, rangeOf } from '../baseline/predictive.ts'
+import { CELLS, CORE, DERIVED, METRICS, TOTAL, WINDOW_COUNT, WINDOWS } from '../baseline/layout.ts'
+import { degreesOfFreedom, independentWindows, predict, rangeOf } from '../baseline/predictive.ts'
 import { EVEN_ODDS, MAX_SURPRISE, studentSurprise } from '../baseline/tail.ts'
 import type { Reason } from '../core/opinion.ts'
 import type { Detector, Question } from './detector.ts'
@@ -51,7 +51,7 @@ function cellSurprise(profile: Question['profile'], cell: number, total: number)
   const t =
     (Math.log(1 + total) - profile.f32[f + DERIVED.center / 4]!) * profile.f32[f + DERIVED.inverseScale / 4]!
   if (t <= 0) return EVEN_ODDS
-  return studentSurprise(t, degreesOfFreedom(profile.f32[profile.base / 4 + SEEN / 4 + cell]!))
+  return studentSurprise(t, degreesOfFreedom(independentWindows(profile, cell)))
 }
 
 function explain({ profile, prior }: Question): readonly Reason[] {

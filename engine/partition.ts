@@ -145,10 +145,11 @@ export class Partition {
     if (view.f64[events] === 0) view.f64[(view.base + CORE.firstSeen) / 8] = time
     view.f64[events]! += 1
     view.f64[(view.base + CORE.lastSeen) / 8] = time
+    const newHour = advance(view, time, this.learning, incident?.quarantine ?? null)
+    // After the windows: they close under what was known when they were open.
     const day = Math.floor(time / DAY_MS)
     if (day !== view.u32[(view.base + CORE.dayIndex) / 4]) this.closeDay(view, day)
     view.u32[(view.base + CORE.dayEvents) / 4]! += 1
-    const newHour = advance(view, time, this.learning, incident?.quarantine ?? null)
     if (newHour) {
       const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
       view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, this.knowledge.active.prior, hour)
@@ -169,6 +170,8 @@ export class Partition {
     view.u32[u + CORE.dayEvents / 4] = 0
     view.u32[u + CORE.dayIndex / 4] = day
     if (view.u16[days]! < 65_535) view.u16[days]! += 1
+    // A further day makes the history worth more.
+    view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
   }
 
   /** Adds the surprise to the calibration so that every principal-day weighs about the same. */

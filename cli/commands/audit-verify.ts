@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { StringDecoder } from 'node:string_decoder'
 import type { StateStore } from '../../baseline/store.ts'
 import { CurfewError } from '../../core/errors.ts'
-import { AuditVerifier, type AuditVerdict } from '../audit-chain.ts'
+import { type AuditVerdict, AuditVerifier } from '../audit-chain.ts'
 import { AUDIT_LOG, headDocument, type StoredHead } from '../audit-log.ts'
 import { openStore } from '../build-storage.ts'
 import { type Io, type ParsedArgs, textFlag } from '../command.ts'
@@ -19,7 +19,10 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const path = textFlag(args, 'config')
   const [file] = args.positionals
   if ((path === undefined) === (file === undefined)) {
-    throw new CurfewError('USAGE', '`curfew audit verify` needs either --config FILE or the FILE of an export')
+    throw new CurfewError(
+      'USAGE',
+      '`curfew audit verify` needs either --config FILE or the FILE of an export',
+    )
   }
   const verdict = file === undefined ? await verifyStored(path!, io) : await verifyExported(file)
   io.stdout.write(verdictText(verdict))
@@ -105,8 +108,11 @@ function seqOf(body: string): number | null {
 
 function verdictText({ entries, heads, firstSeq, problem }: AuditVerdict): string {
   const checked = entries === 1 ? '1 entry' : `${entries} entries`
-  if (problem !== null) return `line ${problem.line}: ${cut(problem.what)}\n${checked} before it hold together; nothing from there on is certain\n`
-  const chains = [...heads].map(([writer, head]) => `${cut(writer)}: ${head.entry} entries, ends with ${head.hash}\n`).join('')
+  if (problem !== null)
+    return `line ${problem.line}: ${cut(problem.what)}\n${checked} before it hold together; nothing from there on is certain\n`
+  const chains = [...heads]
+    .map(([writer, head]) => `${cut(writer)}: ends at entry ${head.entry} with ${head.hash}\n`)
+    .join('')
   const part = firstSeq > 1 ? `; the log before line ${firstSeq} was not given` : ''
   return `the audit log is whole: ${checked}${part}\n${chains}`
 }

@@ -9,12 +9,14 @@ import { decisionText, incidentText, recombined } from '../explanation.ts'
 export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const path = textFlag(args, 'config')
   const [id] = args.positionals
-  if (path === undefined || id === undefined) throw new CurfewError('USAGE', 'explain needs --config FILE and an ID')
+  if (path === undefined || id === undefined)
+    throw new CurfewError('USAGE', 'explain needs --config FILE and an ID')
   const config = requireConfig(path, io.env, (_, line) => io.stderr.write(`${line}\n`))
   const evidence = await openEvidence(config)
   try {
     const decision = id.startsWith('dec_') ? await evidence.decision(id) : null
-    const incident = decision === null ? await evidence.incident(id) : await evidence.incident(decision.decision.incident)
+    const incident =
+      decision === null ? await evidence.incident(id) : await evidence.incident(decision.decision.incident)
     if (decision === null && incident === null) {
       io.stderr.write(`curfew: there is no incident or decision ${shown(id)}\n`)
       return 1
@@ -24,7 +26,10 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
       io.stdout.write(`${JSON.stringify({ incident, decision, recombined: again })}\n`)
       return 0
     }
-    const texts = [decision === null ? '' : decisionText(decision), incident === null ? '' : incidentText(incident)]
+    const texts = [
+      decision === null ? '' : decisionText(decision),
+      incident === null ? '' : incidentText(incident),
+    ]
     io.stdout.write(texts.filter((text) => text !== '').join('\n'))
     return 0
   } finally {

@@ -35,10 +35,13 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
 function storeText({ denyList, forgotten, trouble }: LiftedInStore, name: string | null): string {
   const lines: string[] = []
   if (trouble !== null) {
-    lines.push(`store: cannot be used (${cut(trouble)}); a Curfew that runs on it may enforce its decisions again`)
+    lines.push(
+      `store: cannot be used (${cut(trouble)}); a Curfew that runs on it may enforce its decisions again`,
+    )
     if (name !== null) lines.push(`${name}: skipped, the deny list is in that store; stop Curfew and repeat`)
   }
   if (forgotten > 0) lines.push(`store: ${forgotten} decisions ended, a restart will not bring them back`)
-  if (denyList !== null) lines.push(`${denyList.gateway}: a decision endpoint that still runs keeps its copy; restart it`)
+  if (denyList !== null)
+    lines.push(`${denyList.gateway}: a decision endpoint that still runs keeps its copy; restart it`)
   return lines.map((line) => `${line}\n`).join('')
 }

@@ -16,7 +16,8 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const removals = await removeRules(gatewaysOf(config, choice), (rule) => rule.until <= now, dryRun)
   io.stdout.write(removalText(removals, 'expired rules of ours', dryRun))
   for (const gateway of chosenGateways(config, choice)) {
-    if (gateway.kind === 'decision') io.stdout.write(`${gateway.name}: entries of the deny list end by themselves\n`)
+    if (gateway.kind === 'decision')
+      io.stdout.write(`${gateway.name}: entries of the deny list end by themselves\n`)
   }
   return removals.every(({ clean }) => clean) ? 0 : 1
 }

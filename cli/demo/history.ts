@@ -13,8 +13,8 @@ const HISTORY_START = HISTORY_END - HISTORY_DAYS * DAY_MS
 const SEED = 20_260_318
 /** Tokens are issued once a day and live a day, counted from this hour. */
 const TOKEN_HOUR_MS = 5 * HOUR_MS
-/** Mean size of a record in a response, bytes. */
-const RECORD_BYTES = 180
+/** Bytes that a record takes in a response: it depends on what is asked for. */
+const RECORD_BYTES = { least: 150, most: 210 } as const
 
 /** The nightly batch of `warehouse-etl`: what it does in every night, the one of the story included. */
 export const BATCH = { pages: 12, size: 500, pauseMs: 1_500, path: '/v1/stock' } as const
@@ -127,7 +127,7 @@ function line({ caller, at, uri, records, ms }: Planned & { ms: number }, i: num
     uri,
     status: 200,
     requestBytes: 400 + uri.length,
-    responseBytes: 320 + records * RECORD_BYTES + between(random, 0, 40),
+    responseBytes: 320 + records * between(random, RECORD_BYTES.least, RECORD_BYTES.most),
     requestMs: ms + 2,
     proxyMs: ms,
     records,

@@ -1,0 +1,25 @@
+import type { Screen } from './screen.ts'
+import { grouped } from './screen.ts'
+import { ASSUMED, CONNECTIONS, type ExportOutcome, LOG_DELAYS, PAGE_SIZES } from './what-if.ts'
+
+/** Prints how many records leave before the hold, by how the export is made and how late its log arrives. */
+export function printWhatIf(outcomes: readonly ExportOutcome[], screen: Screen): void {
+  const perSecond = 1_000 / ASSUMED.requestIntervalMs
+  screen.heading('What if the export were made differently? Records that leave before the hold')
+  screen.line(
+    `  Simulated in event time with the same engine and history. Each connection makes ${perSecond} requests/s, a response`,
+  )
+  screen.line(
+    `  takes ${ASSUMED.responseMs} ms whatever its size, the hold starts ${ASSUMED.reactionMs} ms after the log line arrives, the data never ends.`,
+  )
+  screen.line(`  ${'page size'.padEnd(11)}${'connections'.padEnd(13)}${LOG_DELAYS.map((d) => `log delay ${d} s`.padStart(16)).join('')}`)
+  for (const size of PAGE_SIZES)
+    for (const connections of CONNECTIONS) {
+      const cells = LOG_DELAYS.map((delay) => {
+        const found = outcomes.find((o) => o.pageSize === size && o.connections === connections && o.logDelaySeconds === delay)
+        return (found?.records == null ? 'not within 60 s' : grouped(found.records)).padStart(16)
+      })
+      screen.line(`  ${grouped(size).padEnd(11)}${String(connections).padEnd(13)}${cells.join('')}`)
+    }
+  screen.line('  A log says what has left already: large pages and many connections need limits at the gateway itself.')
+}

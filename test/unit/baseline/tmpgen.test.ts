@@ -1,2 +1,0 @@
-import { it } from 'vitest'
-it('gen', async () => { await import('/tmp/golden-K.ts') })
