@@ -14,7 +14,7 @@ import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger, type WorkerObserver } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
-import { openAuditLog } from './audit-log.ts'
+import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import { Ingest, openDeadLetters, type PulledSource, pulledSources, pushServers } from './build-ingest.ts'
@@ -109,12 +109,20 @@ export class Service {
 
   private async startParts(): Promise<void> {
     const { config, clock, role } = this.parts
-    this.settings = await openSettingsKeeper({ store: this.store, initial: engineSettings(config), clock })
-    if (role !== 'detect') await this.startControl()
+    const { store } = this
+    const initial = engineSettings(config)
+    if (role === 'detect') {
+      this.settings = await openSettingsKeeper({ store, initial, clock })
+    } else {
+      const audit = await openAuditLog({ store, writer: 'admin', clock })
+      this.settings = await openSettingsKeeper({ store, initial, clock, audit })
+      await this.startControl(audit)
+    }
+    this.control.push(this.pollSettings(this.controlStop.signal))
     if (role !== 'control') await this.startDetection()
   }
 
-  private async startControl(): Promise<void> {
+  private async startControl(audit: AuditLog): Promise<void> {
     const { config, clock, random, logger } = this.parts
     const settings = this.settings!
     const stop = this.controlStop.signal
@@ -146,18 +154,17 @@ export class Service {
       logger,
     )
     this.control.push(reader.run(stop).catch((error: unknown) => this.fail(error)))
-    this.control.push(this.pollSettings(stop))
-    await this.startAdmin()
+    await this.startAdmin(audit)
   }
 
-  private async startAdmin(): Promise<void> {
+  private async startAdmin(audit: AuditLog): Promise<void> {
     const { config, clock, logger, dashboardToken } = this.parts
     const controlPlane = createLiveControlPlane({
       store: this.store,
       partitions: () => this.store.partitions(),
       enforcer: this.enforcement!.enforcer,
       settings: this.settings!,
-      audit: await openAuditLog({ store: this.store, writer: 'admin', clock }),
+      audit,
       clock,
       readiness: () => this.readiness(),
       identityKey: identityKeyOf(config),
@@ -273,9 +280,10 @@ export class Service {
     while (!stop.aborted) {
       await pause(SETTINGS_POLL_MS, undefined, { signal: stop }).catch(() => undefined)
       if (stop.aborted) return
-      await this.settings!.expireDue(this.parts.clock.now()).catch((error: unknown) =>
-        this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'),
-      )
+      // Workers follow; one process alone ends what was loosened for a time.
+      const { settings } = this
+      const work = this.parts.role === 'detect' ? settings!.refresh() : settings!.expireDue(this.parts.clock.now())
+      await work.catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'))
     }
   }
 

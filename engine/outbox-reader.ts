@@ -21,6 +21,7 @@ export class OutboxReader {
   private cursor: Record<string, number> = {}
   private version = 0
   private wake: () => void = () => undefined
+  private woken = false
 
   /** `name` separates the cursors of independent readers. */
   constructor(name: string, store: StateStore, take: TakeEntry, logger: Logger) {
@@ -35,8 +36,12 @@ export class OutboxReader {
     const document = await this.store.getDocument(this.documentName)
     this.version = document.version
     if (document.version > 0) this.cursor = JSON.parse(document.body) as Record<string, number>
-    const unwatch = await this.store.watchOutbox(() => this.wake())
-    stop.addEventListener('abort', () => this.wake(), { once: true })
+    const wake = (): void => {
+      this.woken = true
+      this.wake()
+    }
+    const unwatch = await this.store.watchOutbox(wake)
+    stop.addEventListener('abort', wake, { once: true })
     while (!stop.aborted) {
       try {
         if (!(await this.pass(stop))) await this.sleep()
@@ -79,13 +84,22 @@ export class OutboxReader {
     this.version = (await this.store.getDocument(this.documentName)).version
   }
 
+  /** Until woken or for the poll interval; a wake-up during the last pass ends it at once. */
   private sleep(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, POLL_MS)
-      this.wake = () => {
+      if (this.woken) {
+        this.woken = false
+        resolve()
+        return
+      }
+      const end = (): void => {
         clearTimeout(timer)
+        this.wake = () => undefined
+        this.woken = false
         resolve()
       }
+      const timer = setTimeout(end, POLL_MS)
+      this.wake = end
     })
   }
 }

@@ -95,6 +95,11 @@ export class PartitionState {
     const puts = new Map<string, Uint8Array>()
     const deletes: string[] = []
     this.takeProfiles(puts, deletes)
+    for (const [key, blob] of this.setAside) {
+      puts.set(CORRUPT_PREFIX + key, blob)
+      if (!puts.has(key)) deletes.push(key)
+    }
+    this.setAside.clear()
     const { changed, removed } = this.partition.book.takeChanges()
     for (const incident of changed)
       puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
@@ -194,7 +199,7 @@ export class PartitionState {
     }
     if (decoded.kind === 'corrupt') {
       this.corrupt++
-      this.setAside.set(CORRUPT_PREFIX + key, bytes)
+      this.setAside.set(key, bytes)
       return
     }
     const { residents } = this.partition
@@ -207,8 +212,8 @@ export class PartitionState {
     residents.carry(slot, decoded.unknown)
   }
 
-  /** Corrupt blobs met while loading, under the keys at which they should be kept for inspection. */
-  readonly setAside = new Map<string, Uint8Array>()
+  /** Corrupt blobs met while loading, by their key; the next checkpoint moves them away for inspection. */
+  private readonly setAside = new Map<string, Uint8Array>()
 }
 
 /** Entries that can only be put together when all of them are there. */
