@@ -96,6 +96,8 @@ export function decodeProfile(blob: Uint8Array, sections: readonly StoredSection
   if (data.getUint16(0, true) !== MAGIC) return { kind: 'corrupt', detail: 'no profile header' }
   const version = data.getUint16(2, true)
   if (version > LAYOUT_VERSION) return { kind: 'newer', version }
+  // The checksum does not cover the version, and there never was a layout 0.
+  if (version === 0) return { kind: 'corrupt', detail: 'layout version 0' }
   if (data.getUint32(4, true) !== crc32(blob.subarray(8)))
     return { kind: 'corrupt', detail: 'checksum differs' }
   const unknown: UnknownSection[] = []

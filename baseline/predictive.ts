@@ -46,9 +46,13 @@ export interface Prediction {
  */
 export function independentWindows(view: ProfileView, cell: number): number {
   const seen = view.f32[view.base / 4 + SEEN / 4 + cell]!
-  const days = view.u16[(view.base + CORE.activeDays) / 2]! - 1
-  const most = days > 0 ? days * WINDOWS_PER_DAY : 0
+  const most = mostWindows(view)
   return seen < most ? seen : most
+}
+
+function mostWindows(view: ProfileView): number {
+  const days = view.u16[(view.base + CORE.activeDays) / 2]! - 1
+  return days > 0 ? days * WINDOWS_PER_DAY : 0
 }
 
 /** Degrees of freedom of a predictive distribution that rests on so many independent windows. */
@@ -102,13 +106,14 @@ export function derive(view: ProfileView, prior: Prior, windows: number = ALL_WI
   const hourIndex = view.u32[(view.base + CORE.hourIndex) / 4]!
   const own = view.base / 4
   const f = (view.base + view.derived) / 4
+  const most = mostWindows(view)
   const requestsLevel = levelOffset(view, 0, hourIndex)
   const volumeLevel = levelOffset(view, 1, hourIndex)
   for (let cell = 0; cell < CELLS; cell++) {
     if ((windows & (1 << (cell % WINDOW_COUNT))) === 0) continue
-    const seen = view.f32[own + cell + SEEN / 4]!
-    const within =
-      (PRIOR_WINDOWS * prior.within[cell]! + view.f32[own + cell + M2 / 4]!) / (PRIOR_WINDOWS + seen)
+    const learnt = view.f32[own + cell + SEEN / 4]!
+    const seen = learnt < most ? learnt : most
+    const within = withinOf(view, prior, cell, seen)
     const between = prior.between[cell]!
     const ownShare = seen / (seen + within / between)
     let center = ownShare * view.f32[own + cell + MEAN / 4]! + (1 - ownShare) * prior.center[cell]!

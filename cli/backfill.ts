@@ -4,11 +4,11 @@ import { SECOND_MS } from '../core/time.ts'
 import type { Format, RawRecord, SourceSettings } from '../ingest/format.ts'
 import { FORMATS } from '../ingest/formats/catalog.ts'
 import { LineSplitter } from '../ingest/line-splitter.ts'
+import type { Logger } from '../ingest/sources/logger.ts'
 import { Ingest, type IngestObserver, openDeadLetters } from './build-ingest.ts'
 import { type OpenedLog, openLog } from './build-storage.ts'
 import { sourceSettings } from './config/engine-input.ts'
 import type { Config, SourceConfig } from './config/schema.ts'
-import type { Logger } from '../ingest/sources/logger.ts'
 
 /** What a backfill has put into the log. Times are epoch ms, NaN before the first call. */
 export interface BackfillCounts {
@@ -87,7 +87,13 @@ export class Backfill {
     counts.lines++
     let ended = Number.NaN
     let events = 0
-    const record = { bytes, receivedAt: Number.NaN, topic: `backfill:${this.source}`, partition: 0, offset: this.offset++ }
+    const record = {
+      bytes,
+      receivedAt: Number.NaN,
+      topic: `backfill:${this.source}`,
+      partition: 0,
+      offset: this.offset++,
+    }
     this.format.parse(record, this.settings, {
       event: ({ time }) => {
         events++

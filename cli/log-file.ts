@@ -8,9 +8,13 @@ const CHUNK_BYTES = 1 << 20
 /** Opens a log file for replay: plain or gzip by its first bytes, `-` for standard input. */
 export async function openLog(path: string, stdin: Readable): Promise<AsyncIterable<Uint8Array>> {
   if (path === '-') return unzipped(stdin, '-')
+  // Asked first: a stream over a file that is not there fails where nobody waits for it.
+  const isZipped = startsWithGzipMagic(path)
   const stream = createReadStream(path, { highWaterMark: CHUNK_BYTES })
-  if (!startsWithGzipMagic(path)) return readable(stream, path)
-  return readable(stream.pipe(createGunzip({ chunkSize: CHUNK_BYTES })), path)
+  if (!isZipped) return readable(stream, path)
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
+  stream.on('error', (error) => gunzip.destroy(error))
+  return readable(stream.pipe(gunzip), path)
 }
 
 function startsWithGzipMagic(path: string): boolean {

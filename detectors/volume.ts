@@ -5,7 +5,6 @@ import type { Reason } from '../core/opinion.ts'
 import type { Detector, Question } from './detector.ts'
 
 const UNITS = ['requests', 'records', 'bytes'] as const
-const MAX_REASONS = 4
 
 /**
  * How much a caller asks for: requests, records and bytes in windows of a minute to a day. At every call
@@ -67,9 +66,11 @@ function explain({ profile, prior }: Question): readonly Reason[] {
     found.push({ cell, total, surprise })
   }
   found.sort((a, b) => b.surprise - a.surprise || a.cell - b.cell)
-  return found.slice(0, MAX_REASONS).map(({ cell, total, surprise }) => {
+  // The windows of one metric say the same thing; people learn more from one line per metric.
+  const told = found.filter((f, i) => found.findIndex((g) => metricOf(g.cell) === metricOf(f.cell)) === i)
+  return told.map(({ cell, total, surprise }) => {
     const p = predict(profile, prior, cell, hourIndex)
-    const metric = (cell / WINDOW_COUNT) | 0
+    const metric = metricOf(cell)
     return {
       detector: 'volume',
       feature: `${METRICS[metric]}/${WINDOWS[cell % WINDOW_COUNT]}`,
@@ -81,4 +82,8 @@ function explain({ profile, prior }: Question): readonly Reason[] {
       comparedWith: p.ownShare >= 0.8 ? 'own history' : p.ownShare > 0 ? 'own history and peers' : 'peers',
     }
   })
+}
+
+function metricOf(cell: number): number {
+  return (cell / WINDOW_COUNT) | 0
 }

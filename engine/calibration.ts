@@ -20,8 +20,10 @@ const BUILT_IN_DAY_MAXIMA = 200
 /** Independent looks in a principal-day under the built-in model, in decades: about 30. */
 const DAY_LOOKS = 1.5
 /** How much slower than the model the tail beyond the data may fall, and how much faster. */
-const MIN_SLOPE = 0.3
+const MIN_SLOPE = 0.4
 const MAX_SLOPE = 1
+/** Observations that must lie beyond the point from which the tail is extrapolated. */
+const OBSERVATIONS_BEYOND = 5
 const MAX_THRESHOLD = 14
 
 export function emptyCalibration(): CalibrationCounts {
@@ -72,7 +74,7 @@ function tailOf(counts: Float64Array, builtInWeight: number, shift: number): Flo
   const out = new Float64Array(BINS)
   const model = (bin: number) => Math.min(1, 10 ** (shift - bin / BINS_PER_DECADE))
   let above = total
-  const cut = Math.max(1e-3, 20 * (total === 0 ? 1 : unitOf(builtInWeight) / total))
+  const cut = Math.max(1e-3, OBSERVATIONS_BEYOND * (total === 0 ? 1 : unitOf(builtInWeight) / total))
   let anchor = BINS
   for (let bin = 0; bin < BINS; bin++) {
     const share = (above + builtInWeight * model(bin)) / (total + builtInWeight)

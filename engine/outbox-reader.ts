@@ -20,6 +20,10 @@ export class OutboxReader {
   private readonly name: string
   private cursor: Record<string, number> = {}
   private version = 0
+  /** Partitions whose outbox is said to have grown. */
+  private readonly grown = new Set<number>()
+  /** Whether all partitions are due to be read, whatever was said about them. */
+  private allDue = true
   private wake: () => void = () => undefined
   private woken = false
 
@@ -40,17 +44,26 @@ export class OutboxReader {
       this.woken = true
       this.wake()
     }
-    const unwatch = await this.store.watchOutbox(wake)
+    const unwatch = await this.store.watchOutbox((partition) => {
+      this.grown.add(partition)
+      wake()
+    })
+    const poll = setInterval(() => {
+      this.allDue = true
+      wake()
+    }, POLL_MS)
     stop.addEventListener('abort', wake, { once: true })
     while (!stop.aborted) {
       try {
-        if (!(await this.pass(stop))) await this.sleep()
+        if (!(await this.pass(await this.due(), stop))) await this.sleep()
       } catch (error) {
         if (!(error instanceof CurfewError) || !error.retriable) throw error
         this.logger.warn({ code: error.code }, 'outbox cannot be read, trying again')
+        this.allDue = true
         await this.sleep()
       }
     }
+    clearInterval(poll)
     await unwatch()
   }
 
@@ -58,11 +71,21 @@ export class OutboxReader {
     return `${CURSOR_DOCUMENT}:${this.name}`
   }
 
-  private async pass(stop: AbortSignal): Promise<boolean> {
+  /** All partitions about each second; in between those that grew, so that few decisions cost few reads. */
+  private async due(): Promise<readonly number[]> {
+    const grown = [...this.grown]
+    this.grown.clear()
+    if (!this.allDue) return grown
+    this.allDue = false
+    return await this.store.partitions()
+  }
+
+  private async pass(partitions: readonly number[], stop: AbortSignal): Promise<boolean> {
     let any = false
-    for (const partition of await this.store.partitions()) {
+    for (const partition of partitions) {
       const after = this.cursor[partition] ?? 0
       const entries = await this.store.readOutbox(partition, after, PAGE)
+      if (entries.length === PAGE) this.grown.add(partition)
       for (const entry of entries) {
         if (stop.aborted) break
         await this.take(entry)

@@ -237,5 +237,6 @@ function bytesOf(values: Float64Array): Uint8Array {
 }
 
 function floatsOf(bytes: Uint8Array): Float64Array {
-  return new Float64Array(bytes.slice().buffer)
+  // A constructor copies whatever it is given; `slice` of a Buffer is a view into a larger one.
+  return new Float64Array(new Uint8Array(bytes).buffer)
 }

@@ -48,6 +48,8 @@ const LATE_MS = 600_000
 const WORTH_EXPLAINING = 0.1
 /** Days a principal must have been active before its day maxima say anything about normal traffic. */
 const MIN_DAYS_FOR_MAXIMA = 3
+/** Rung of a revoked token: further refusals only show that the revocation holds. */
+const TOKEN_REVOKED = 3
 /** A decision has this long to take hold before calls that get through count against it. */
 const GRACE_MS = 10_000
 
@@ -120,6 +122,8 @@ export class Partition {
     residents.touch(slot)
     const view = residents.slab.at(slot)
     const newHour = this.bookTime(view, at, incident)
+    // Windows that closed may have gone into its quarantine, surprising call or not.
+    if (incident !== undefined) this.book.touch(incident, this.settings)
     const served = event.refusedBy === null && (event.status === null || event.status < 400)
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
     const { prior } = this.knowledge.active
@@ -233,7 +237,7 @@ export class Partition {
 
   /** A refused call of a held caller: demand, never evidence; enough of them take the next rung. */
   private attempt(incident: Incident, event: AccessEvent, at: number, slot: number): void {
-    incident.attempts++
+    if (incident.rung < TOKEN_REVOKED) incident.attempts++
     incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
     if (!Number.isNaN(event.receivedAt)) incident.evidenceAt = Math.max(incident.evidenceAt, event.receivedAt)
     this.climb(incident, event, this.residents.slab.at(slot), at)

@@ -37,6 +37,7 @@ export function nextStep(
   if (!isHeld(incident, at) && enforces(incident))
     return firstStep(incident, incident.since, threshold, values)
   if (incident.rung >= 4 || state === 'LEARNING') return null
+  // Where a token is revoked only calls that still get through count: its refusals show that it holds.
   if (incident.surprise < values.revokeSurprise || incident.attempts < values.revokeAttempts) return null
   return incident.rung < 3 ? tokenStep(incident) : subjectStep(incident)
 }

@@ -10,16 +10,25 @@ const SPANS: Record<string, string> = {
 
 /** Hours less surprising than this are not worth a word. */
 const MIN_MENTIONED = 1.5
+/** Share of the strongest surprise from which records are named first. */
+const RECORDS_FIRST = 0.7
 
 /** One sentence for people: who, the strongest reason with its numbers, and when it was unusual to call. */
 export function summarise(incident: Incident): string {
-  const volume = incident.reasons.find((r) => r.detector === 'volume')
+  const volume = mostTelling(incident.reasons.filter((r) => r.detector === 'volume'))
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
   if (volume !== undefined) parts.push(volumeText(volume))
   if (hours !== undefined)
     parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
   return `${incident.entity.id}: ${parts.join('; ')}`
+}
+
+/** Records are what people think in: they go first unless something else is far stronger. */
+function mostTelling(reasons: readonly Reason[]): Reason | undefined {
+  const [strongest] = reasons
+  const records = reasons.find((r) => r.unit === 'records')
+  return records !== undefined && records.surprise >= RECORDS_FIRST * strongest!.surprise ? records : strongest
 }
 
 function volumeText(reason: Reason): string {

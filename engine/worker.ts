@@ -42,7 +42,7 @@ export interface WorkerOptions {
 
 const CHECKPOINT_MS = 1_000
 const TICK_MS = 10_000
-const REQUESTS_MS = 250
+const REQUESTS_MS = 1_000
 const RETRY_MIN_MS = 100
 const RETRY_MAX_MS = 5_000
 /** Event time lags receipt by at most this before a tick may declare somebody quiet. */

@@ -31,10 +31,14 @@ function chosenSource(config: Config, name: string | undefined): SourceConfig {
   const known = config.sources.map((source) => source.name).join(', ')
   const source = name === undefined ? config.sources[0] : config.sources.find((s) => s.name === name)
   if (name === undefined && config.sources.length > 1) {
-    throw new CurfewError('USAGE', `the configuration has several sources, choose one with --source: ${known}`)
+    throw new CurfewError(
+      'USAGE',
+      `the configuration has several sources, choose one with --source: ${known}`,
+    )
   }
   if (source !== undefined) return source
-  if (known === '') throw new CurfewError('USAGE', 'the configuration has no source that files could come from')
+  if (known === '')
+    throw new CurfewError('USAGE', 'the configuration has no source that files could come from')
   throw new CurfewError('USAGE', `--source ${name} is not in the configuration; there are: ${known}`)
 }
 

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { CurfewError } from '../../core/errors.ts'
@@ -7,6 +7,7 @@ import { requireConfig } from '../config/file.ts'
 import type { Config } from '../config/schema.ts'
 import { type Role, Service } from '../service.ts'
 
+const RESTART_MS = 1_000
 /** Set in the environment of worker processes by their parent. */
 const ROLE_VARIABLE = 'CURFEW_ROLE'
 
@@ -15,12 +16,20 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const path = textFlag(args, 'config')
   if (path === undefined) throw new CurfewError('USAGE', 'run needs --config FILE')
   const config = requireConfig(path, io.env, (_, line) => io.stderr.write(`${line}\n`))
-  const workers = numberFlag(args, 'workers') ?? 1
-  const role: Role = io.env[ROLE_VARIABLE] === 'detect' ? 'detect' : workers > 1 ? 'control' : 'all'
-  if (role === 'control') requireShared(config, workers)
+  const count = numberFlag(args, 'workers') ?? 1
+  const role: Role = io.env[ROLE_VARIABLE] === 'detect' ? 'detect' : count > 1 ? 'control' : 'all'
+  if (role === 'control') requireShared(config, count)
   const logger = pino({ level: config.logLevel, base: { role } }, pino.destination({ dest: 2, sync: true }))
-  const service = await Service.start({ config, role, clock: io.clock, random: Math.random, logger, stdin: io.stdin })
-  const children = role === 'control' ? startWorkers(path, workers, (line) => logger.error({}, line)) : []
+  const service = await Service.start({
+    config,
+    role,
+    clock: io.clock,
+    random: Math.random,
+    logger,
+    stdin: io.stdin,
+  })
+  const workers = role === 'control' ? new Workers(path, (line) => logger.error({}, line)) : null
+  workers?.start(count)
   if (service.admin !== null) io.stdout.write(`admin and dashboard at ${service.admin.url}\n`)
   io.stdout.write('curfew is running\n')
   const code = await Promise.race([
@@ -30,35 +39,69 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
       return 1
     }),
   ])
-  for (const child of children) child.kill('SIGTERM')
+  await workers?.stop()
   await service.stop()
   return code
 }
 
 function requireShared(config: Config, workers: number): void {
   if (config.log.kind === 'kafka' && config.store.kind === 'redis') return
-  throw new CurfewError('USAGE', `--workers ${workers} needs log.kind kafka and store.kind redis; embedded storage belongs to one process`)
+  throw new CurfewError(
+    'USAGE',
+    `--workers ${workers} needs log.kind kafka and store.kind redis; embedded storage belongs to one process`,
+  )
 }
 
 /** Detecting workers; one that dies is started again, its partitions meanwhile belong to the others. */
-function startWorkers(config: string, count: number, say: (line: string) => void): ChildProcess[] {
-  const entry = fileURLToPath(new URL('../main.js', import.meta.url))
-  const children: ChildProcess[] = []
-  const start = (index: number): void => {
-    const child = fork(entry, ['run', '--config', config], { env: { ...process.env, [ROLE_VARIABLE]: 'detect' } })
-    children[index] = child
-    child.on('exit', (code, signal) => {
-      if (signal === 'SIGTERM' || code === 0) return
-      say(`worker ${index + 1} ended (${signal ?? `exit code ${code}`}), starting it again`)
-      setTimeout(() => start(index), 1_000).unref()
+class Workers {
+  private readonly config: string
+  private readonly say: (line: string) => void
+  private readonly children = new Map<number, ChildProcess>()
+  private readonly restarts = new Set<NodeJS.Timeout>()
+  private stopping = false
+
+  constructor(config: string, say: (line: string) => void) {
+    this.config = config
+    this.say = say
+  }
+
+  start(count: number): void {
+    for (let i = 1; i <= count; i++) this.startOne(i)
+  }
+
+  private startOne(index: number): void {
+    const entry = fileURLToPath(new URL('../main.js', import.meta.url))
+    const env = { ...process.env, [ROLE_VARIABLE]: 'detect' }
+    const child = fork(entry, ['run', '--config', this.config], { env })
+    this.children.set(index, child)
+    child.once('exit', (code, signal) => {
+      this.children.delete(index)
+      if (this.stopping) return
+      this.say(`worker ${index} ended (${signal ?? `exit code ${code}`}), starting it again`)
+      const restart = setTimeout(() => {
+        this.restarts.delete(restart)
+        this.startOne(index)
+      }, RESTART_MS)
+      this.restarts.add(restart)
     })
   }
-  for (let i = 0; i < count; i++) start(i)
-  return children
+
+  /** Resolves when all have committed and ended. */
+  async stop(): Promise<void> {
+    this.stopping = true
+    for (const restart of this.restarts) clearTimeout(restart)
+    const ended = [...this.children.values()].map(
+      (child) => new Promise((resolve) => child.once('exit', resolve)),
+    )
+    for (const child of this.children.values()) child.kill('SIGTERM')
+    await Promise.all(ended)
+  }
 }
 
 function stopSignal(): Promise<number> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(0))
+    // A worker without its parent would go on unseen.
+    process.once('disconnect', () => resolve(0))
   })
 }

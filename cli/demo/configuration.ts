@@ -33,7 +33,8 @@ export async function demoSetup(folder: string): Promise<DemoSetup> {
       throw new Error(`the demo reads no secret file, not ${path}`)
     },
   })
-  if (!loaded.ok) throw new Error(`the demo's configuration: ${loaded.problems.map((p) => p.message).join('; ')}`)
+  if (!loaded.ok)
+    throw new Error(`the demo's configuration: ${loaded.problems.map((p) => p.message).join('; ')}`)
   return {
     config: loaded.config,
     tokenSecret: new TextEncoder().encode(tokenSecret),

@@ -44,9 +44,14 @@ async function demoIn(folder: string, io: Io, exits: boolean, stop: AbortSignal)
   const clock = shiftedClock(io.clock, NIGHT)
   const started = io.clock.now()
   const setup = await demoSetup(folder)
-  screen.line(screen.styled('bold', 'Curfew demo: a stolen token at 3 AM. Everything runs on this machine; the night is 2026-03-18.'))
+  screen.line(
+    screen.styled(
+      'bold',
+      'Curfew demo: a stolen token at 3 AM. Everything runs on this machine; the night is 2026-03-18.',
+    ),
+  )
   screen.heading('1. Learn what is normal')
-  const learnt = await teach(setup, clock)
+  const learnt = await teach(setup, clock, io.stdin)
   const logger = pino({ level: setup.config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }))
   const service = await Service.start({
     config: setup.config,
@@ -58,8 +63,9 @@ async function demoIn(folder: string, io: Io, exits: boolean, stop: AbortSignal)
     extraSinks: [terminalSink(screen)],
     dashboardToken: setup.adminToken,
   })
+  const over = new AbortController()
+  const work = liveNight(service, setup, clock, screen, learnt, AbortSignal.any([stop, over.signal]))
   try {
-    const work = liveNight(service, setup, clock, screen, learnt, stop)
     const report = await Promise.race([work, service.failed])
     if (stop.aborted) return
     tellResult(report, service, setup, screen)
@@ -71,16 +77,18 @@ async function demoIn(folder: string, io: Io, exits: boolean, stop: AbortSignal)
     screen.line('Curfew goes on until Ctrl-C.')
     await Promise.race([aborted(stop), service.failed])
   } finally {
+    over.abort()
+    await work.catch(() => undefined)
     await service.stop()
   }
 }
 
 /** Feeds the bundled log in, the way `curfew backfill` does. */
-async function teach({ config }: DemoSetup, clock: Clock): Promise<BackfillCounts> {
+async function teach({ config }: DemoSetup, clock: Clock, stdin: Io['stdin']): Promise<BackfillCounts> {
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
   const backfill = await Backfill.open(config, config.sources[0]!, clock, silent)
   try {
-    await backfill.take(await openLog(demoLogPath(), process.stdin))
+    await backfill.take(await openLog(demoLogPath(), stdin))
   } finally {
     await backfill.close()
   }
@@ -90,7 +98,9 @@ async function teach({ config }: DemoSetup, clock: Clock): Promise<BackfillCount
 /** The bundled access log, beside the sources and beside the build. */
 export function demoLogPath(): string {
   const inBuild = import.meta.url.endsWith('.js')
-  return fileURLToPath(new URL(`${inBuild ? '../' : ''}../../samples/demo/kong-access.ndjson.gz`, import.meta.url))
+  return fileURLToPath(
+    new URL(`${inBuild ? '../' : ''}../../samples/demo/kong-access.ndjson.gz`, import.meta.url),
+  )
 }
 
 async function liveNight(
@@ -133,7 +143,9 @@ async function tellNormal(
 ): Promise<void> {
   const callers = await whenLearnt(controlPlane, learnt.events, stop)
   const days = Math.round((learnt.lastTime - learnt.firstTime) / 86_400_000)
-  screen.line(`  ${grouped(learnt.events)} calls of ${callers.length} callers in ${days} days, from the bundled Kong log samples/demo/kong-access.ndjson.gz`)
+  screen.line(
+    `  ${grouped(learnt.events)} calls of ${callers.length} callers in ${days} days, from the bundled Kong log samples/demo/kong-access.ndjson.gz`,
+  )
   for (const { username } of [STOLEN_FROM, BATCH_CALLER]) {
     const view = callers.find((c) => c.entity === `consumer:${username}`)
     if (view !== undefined) screen.line(`  ${normalText(view)}`)
@@ -175,14 +187,25 @@ function activeText(hourOfWeek: readonly number[]): string {
   return `${DAY_NAMES[days[0] ?? 0]} to ${DAY_NAMES[days.at(-1) ?? 0]}, ${span}`
 }
 
-function tellResult({ thief, batch, decisions }: NightReport, service: Service, setup: DemoSetup, screen: Screen): void {
+function tellResult(
+  { thief, batch, decisions }: NightReport,
+  service: Service,
+  setup: DemoSetup,
+  screen: Screen,
+): void {
   screen.heading('3. What came of it')
   screen.line(`  with the stolen token: ${thief.text(screen)}`)
-  screen.line(`  ${screen.styled('bold', `${grouped(thief.recordsBeforeHold)} records left before the throttle held`)}, ${grouped(thief.records)} of 10,000 in all`)
-  screen.line(`  ${BATCH_CALLER.username}, 3 AM as every night: ${batch.text(screen)}, ${grouped(batch.records)} records: not touched`)
+  screen.line(
+    `  ${screen.styled('bold', `${grouped(thief.recordsBeforeHold)} records left before the throttle held`)}, ${grouped(thief.records)} of 10,000 in all`,
+  )
+  screen.line(
+    `  ${BATCH_CALLER.username}, 3 AM as every night: ${batch.text(screen)}, ${grouped(batch.records)} records: not touched`,
+  )
   const standing = decisions.findLast(({ status }) => status === 'in-force')
   if (standing === undefined || service.admin === null) return
-  screen.line('  If it was a planned migration after all, this lifts everything at once (so does the button on the dashboard):')
+  screen.line(
+    '  If it was a planned migration after all, this lifts everything at once (so does the button on the dashboard):',
+  )
   screen.line(
     `  curl -X POST -H 'authorization: Bearer ${setup.adminToken}' -H 'content-type: application/json' -d '{"reason":"planned migration"}' ${service.admin.url}/v1/decisions/${standing.decision.id}/release`,
   )

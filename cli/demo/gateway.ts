@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Agent, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http'
+import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Clock } from '../../core/time.ts'
 import { CALLERS, type Caller } from './callers.ts'
 import { type Claims, type GatewayCall, kongLine } from './kong-line.ts'
@@ -93,7 +93,11 @@ async function refusedByCurfew(
   if (asked === null || ![401, 403, 429].includes(asked.status)) return null
   const kept = PASSED_ON.filter((name) => asked.headers[name] !== undefined)
   const passed = Object.fromEntries(kept.map((name) => [name, asked.headers[name]!]))
-  return { ...asked, headers: { ...passed, 'content-type': 'application/json; charset=utf-8' }, proxyMs: null }
+  return {
+    ...asked,
+    headers: { ...passed, 'content-type': 'application/json; charset=utf-8' },
+    proxyMs: null,
+  }
 }
 
 /** The upstream's answer. Only headers that the gateway sets itself reach the upstream. */
@@ -131,7 +135,11 @@ function call(
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', () => resolve(null))
       response.on('end', () => {
-        resolve({ status: response.statusCode ?? 502, headers: endToEnd(response), body: Buffer.concat(chunks) })
+        resolve({
+          status: response.statusCode ?? 502,
+          headers: endToEnd(response),
+          body: Buffer.concat(chunks),
+        })
       })
     })
     asked.on('timeout', () => asked.destroy())
@@ -143,7 +151,9 @@ function call(
 /** Headers of an answer that concern the client, not this connection. */
 function endToEnd(response: IncomingMessage): Readonly<Record<string, string>> {
   const hop = ['connection', 'keep-alive', 'transfer-encoding', 'content-length']
-  const kept = Object.entries(response.headers).filter(([name, value]) => typeof value === 'string' && !hop.includes(name))
+  const kept = Object.entries(response.headers).filter(
+    ([name, value]) => typeof value === 'string' && !hop.includes(name),
+  )
   return Object.fromEntries(kept) as Record<string, string>
 }
 

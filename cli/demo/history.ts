@@ -14,7 +14,7 @@ const SEED = 20_260_318
 /** Tokens are issued once a day and live a day, counted from this hour. */
 const TOKEN_HOUR_MS = 5 * HOUR_MS
 /** Bytes that a record takes in a response: it depends on what is asked for. */
-const RECORD_BYTES = { least: 150, most: 210 } as const
+const RECORD_BYTES = { least: 130, most: 230 } as const
 
 /** The nightly batch of `warehouse-etl`: what it does in every night, the one of the story included. */
 export const BATCH = { pages: 12, size: 500, pauseMs: 1_500, path: '/v1/stock' } as const
@@ -109,7 +109,8 @@ export function demoHistory(): readonly string[] {
     const weekday = new Date(day).getUTCDay()
     for (const caller of CALLERS) {
       const habit = HABITS.find(([names]) => names.test(caller.username))![1]
-      for (const call of habit(day, weekday, random)) planned.push({ ...call, at: Math.round(call.at), caller })
+      for (const call of habit(day, weekday, random))
+        planned.push({ ...call, at: Math.round(call.at), caller })
     }
   }
   const ended = planned

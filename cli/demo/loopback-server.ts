@@ -14,7 +14,11 @@ const MAX_CONNECTIONS = 256
 /** Listens on 127.0.0.1 only. */
 export async function startLoopbackServer(listener: RequestListener): Promise<LoopbackServer> {
   const server: Server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+    },
     listener,
   )
   server.maxConnections = MAX_CONNECTIONS

@@ -8,8 +8,8 @@ import { clockTime, grouped, type Screen } from './screen.ts'
 import { RunPrinter, type StatusRuns } from './status-runs.ts'
 import { signToken } from './token.ts'
 
-/** The export that the thief tries: 10,000 records, 25 a page, 10 requests/s. */
-export const EXPORT = { records: 10_000, size: 25, intervalMs: 100 } as const
+/** The export that the thief tries, a second into the night: 10,000 records, 25 a page, 10 requests/s. */
+export const EXPORT = { records: 10_000, size: 25, intervalMs: 100, afterMs: 1_000 } as const
 /** Refusals with 401 in a row after which the thief gives up. */
 const GIVES_UP_AFTER = 5
 const WATCH_MS = 50
@@ -33,27 +33,22 @@ export interface NightReport {
 /** Plays the night live: the usual batch, and at the same time an export with a stolen token. */
 export async function playNight(options: NightOptions, stop: AbortSignal): Promise<NightReport> {
   const over = new AbortController()
+  const clients = Promise.all([runExport(options, stop), runBatch(options, stop)]).finally(() => over.abort())
   const watching = watchDecisions(options, AbortSignal.any([stop, over.signal]))
-  try {
-    const batch = runBatch(options, stop)
-    await sleep(1_000, undefined, { signal: stop }).catch(() => undefined)
-    const [thief, batchSeen] = await Promise.all([runExport(options, stop), batch])
-    return { thief, batch: batchSeen, decisions: [...(await settled(over, watching)).values()] }
-  } finally {
-    over.abort()
-  }
+  const [[thief, batch], decisions] = await Promise.all([clients, watching])
+  return { thief, batch, decisions: [...decisions.values()] }
 }
 
-async function settled<T>(over: AbortController, work: Promise<T>): Promise<T> {
-  over.abort()
-  return work
-}
-
-async function runBatch({ gateway, tokenSecret, clock, screen }: NightOptions, stop: AbortSignal): Promise<StatusRuns> {
+async function runBatch(
+  { gateway, tokenSecret, clock, screen }: NightOptions,
+  stop: AbortSignal,
+): Promise<StatusRuns> {
   const { username, userAgent } = BATCH_CALLER
   const token = await signToken(claimsAt(username, clock.now()), tokenSecret)
   const { pages, size } = BATCH
-  screen.line(`  ${clockTime(clock.now())}  ${username} starts its nightly batch: ${pages} pages of ${size} records`)
+  screen.line(
+    `  ${clockTime(clock.now())}  ${username} starts its nightly batch: ${pages} pages of ${size} records`,
+  )
   const seen = new RunPrinter(screen, username, () => clock.now())
   const onAnswer: Parameters<typeof pageThrough>[0]['onAnswer'] = (answer) => {
     seen.add(answer)
@@ -65,7 +60,11 @@ async function runBatch({ gateway, tokenSecret, clock, screen }: NightOptions, s
   return seen.seen
 }
 
-async function runExport({ gateway, tokenSecret, clock, screen }: NightOptions, stop: AbortSignal): Promise<StatusRuns> {
+async function runExport(
+  { gateway, tokenSecret, clock, screen }: NightOptions,
+  stop: AbortSignal,
+): Promise<StatusRuns> {
+  await sleep(EXPORT.afterMs, undefined, { signal: stop }).catch(() => undefined)
   const token = await signToken(claimsAt(STOLEN_FROM.username, clock.now()), tokenSecret)
   const { records, size, intervalMs } = EXPORT
   screen.line(
@@ -109,11 +108,16 @@ async function watchDecisions(
   return known
 }
 
-function tellDecision({ decision, status, statusReason, issuedAt, effectiveBy }: DecisionView, screen: Screen): void {
+function tellDecision(
+  { decision, status, statusReason, issuedAt, effectiveBy }: DecisionView,
+  screen: Screen,
+): void {
   const { action, entity, limit, holdSeconds, reason, scope } = decision
   const how = limit === null ? scopeText(scope) : ` to ${limit.requests} request per ${limit.windowSeconds} s`
   const hold = `for ${Math.round(holdSeconds / 60)} min`
-  screen.line(`  ${screen.styled('bold', 'DECISION')}  ${screen.styled('yellow', `${action} ${entity.id}${how}`)}, ${hold}: ${status}`)
+  screen.line(
+    `  ${screen.styled('bold', 'DECISION')}  ${screen.styled('yellow', `${action} ${entity.id}${how}`)}, ${hold}: ${status}`,
+  )
   if (statusReason !== null) screen.line(`            ${statusReason}`)
   screen.line(`            because ${reason}`)
   const issued = issuedAt === null ? '' : `issued ${issuedAt.slice(11, 23)}, `

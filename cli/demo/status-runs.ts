@@ -1,6 +1,6 @@
+import type { ClientAnswer } from './client.ts'
 import type { Screen } from './screen.ts'
 import { clockTime, grouped } from './screen.ts'
-import type { ClientAnswer } from './client.ts'
 
 /** The status codes that one client saw, as runs: `200 x 11`, `429 x 10`, `401 x 5`. */
 export class StatusRuns {
@@ -57,6 +57,8 @@ export class RunPrinter {
   private print(index: number): void {
     const { status, count, records } = this.seen.runs[index]!
     const got = records > 0 ? `, ${grouped(records)} records` : ''
-    this.screen.line(`  ${clockTime(this.now())}  ${this.label}: ${this.screen.status(status)} x ${count}${got}`)
+    this.screen.line(
+      `  ${clockTime(this.now())}  ${this.label}: ${this.screen.status(status)} x ${count}${got}`,
+    )
   }
 }

@@ -5,7 +5,9 @@ import type { Claims } from './kong-line.ts'
 
 /** The bearer token with these claims, as the issuer would sign it. */
 export function signToken({ iss, sub, jti, iat, exp }: Claims, secret: Uint8Array): Promise<string> {
-  return new SignJWT({ iss, sub, jti, iat, exp }).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(secret)
+  return new SignJWT({ iss, sub, jti, iat, exp })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .sign(secret)
 }
 
 /** The claims of an `Authorization: Bearer` header, or null for a token that is not to be believed. */

@@ -16,7 +16,8 @@ export function startUpstream(): Promise<LoopbackServer> {
     const collection = /^\/v1\/([a-z]{1,40})$/.exec(url.pathname)?.[1]
     const page = wholeNumber(url.searchParams.get('page'), 1, 1_000_000)
     const size = wholeNumber(url.searchParams.get('size'), 25, MAX_PAGE_SIZE)
-    if (request.method !== 'GET' || collection === undefined) return answer(response, 404, { error: 'no such collection' })
+    if (request.method !== 'GET' || collection === undefined)
+      return answer(response, 404, { error: 'no such collection' })
     if (page === null || size === null) return answer(response, 400, { error: 'page or size out of range' })
     const first = Math.min((page - 1) * size, COLLECTION_RECORDS)
     const count = Math.min(size, COLLECTION_RECORDS - first)
@@ -49,6 +50,10 @@ function answer(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(text), ...headers })
+  response.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(text),
+    ...headers,
+  })
   response.end(text)
 }

@@ -12,14 +12,20 @@ export function printWhatIf(outcomes: readonly ExportOutcome[], screen: Screen):
   screen.line(
     `  takes ${ASSUMED.responseMs} ms whatever its size, the hold starts ${ASSUMED.reactionMs} ms after the log line arrives, the data never ends.`,
   )
-  screen.line(`  ${'page size'.padEnd(11)}${'connections'.padEnd(13)}${LOG_DELAYS.map((d) => `log delay ${d} s`.padStart(16)).join('')}`)
+  screen.line(
+    `  ${'page size'.padEnd(11)}${'connections'.padEnd(13)}${LOG_DELAYS.map((d) => `log delay ${d} s`.padStart(16)).join('')}`,
+  )
   for (const size of PAGE_SIZES)
     for (const connections of CONNECTIONS) {
       const cells = LOG_DELAYS.map((delay) => {
-        const found = outcomes.find((o) => o.pageSize === size && o.connections === connections && o.logDelaySeconds === delay)
+        const found = outcomes.find(
+          (o) => o.pageSize === size && o.connections === connections && o.logDelaySeconds === delay,
+        )
         return (found?.records == null ? 'not within 60 s' : grouped(found.records)).padStart(16)
       })
       screen.line(`  ${grouped(size).padEnd(11)}${String(connections).padEnd(13)}${cells.join('')}`)
     }
-  screen.line('  A log says what has left already: large pages and many connections need limits at the gateway itself.')
+  screen.line(
+    '  A log says what has left already: large pages and many connections need limits at the gateway itself.',
+  )
 }

@@ -110,7 +110,13 @@ export class WhatIf {
 
   private event(line: string, offset: number): AccessEvent {
     let found: AccessEvent | null = null
-    const record = { bytes: Buffer.from(line), receivedAt: Number.NaN, topic: 'what-if', partition: 0, offset }
+    const record = {
+      bytes: Buffer.from(line),
+      receivedAt: Number.NaN,
+      topic: 'what-if',
+      partition: 0,
+      offset,
+    }
     this.options.format.parse(record, this.options.source, {
       event: (event) => {
         found = event
