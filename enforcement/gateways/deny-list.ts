@@ -87,9 +87,10 @@ export class DenyList implements GatewayAdapter {
         `${this.name}: the deny list is full (${MAX_DENY_RULES} rules)`,
       )
     }
-    await this.ask(stop, () => this.store.put(rule, stop))
+    // In force here before it is durable: until then the caller's retry covers a crash, and refusing waits for no disk.
     this.index.put(rule)
     for (const changes of this.loading) changes.set(rule.id, rule)
+    await this.ask(stop, () => this.store.put(rule, stop))
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
