@@ -87,7 +87,11 @@ export async function embeddedSetting(options: Omit<StreamOptions, 'partitions'>
   return {
     ends,
     place: async (run) => {
-      const place = { kind: 'embedded' as const, log: join(folder, run, 'log'), state: join(folder, run, 'state') }
+      const place = {
+        kind: 'embedded' as const,
+        log: join(folder, run, 'log'),
+        state: join(folder, run, 'state'),
+      }
       await copyJournal(filled, place.log)
       return place
     },
@@ -134,7 +138,9 @@ export async function crashRun(options: RunOptions): Promise<RunResult> {
   const started = performance.now()
   const where = await setting.place(options.name)
   const total = setting.ends.reduce((sum, n) => sum + n, 0)
-  const points = Array.from({ length: options.kills }, () => Math.floor(random() * total)).sort((a, b) => a - b)
+  const points = Array.from({ length: options.kills }, () => Math.floor(random() * total)).sort(
+    (a, b) => a - b,
+  )
   const task: WorkerTask = { where, ends: setting.ends, positionFirst: options.positionFirst === true }
   let kills = 0
   for (const point of points) {
@@ -155,7 +161,9 @@ interface KillPlan {
 
 /** True when the worker was killed, false when it came to the end. */
 async function workUntil(program: string, task: WorkerTask, plan: KillPlan | null): Promise<boolean> {
-  const child = spawn(process.execPath, [program, JSON.stringify(task)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [program, JSON.stringify(task)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let errors = ''
   child.stderr.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-4_000)
@@ -174,6 +182,7 @@ async function workUntil(program: string, task: WorkerTask, plan: KillPlan | nul
     child.kill('SIGKILL')
   }
   const [code, signal] = await exit
-  if (signal === 'SIGKILL' || code === 0) return signal === 'SIGKILL'
+  if (plan !== null && signal === 'SIGKILL') return true
+  if (code === 0) return false
   throw new Error(`the worker ended with ${code ?? signal}: ${errors}`)
 }

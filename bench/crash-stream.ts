@@ -1,8 +1,8 @@
 import { type AccessEvent, type Principal, profileKey } from '../core/event.ts'
 import { partitionOf } from '../core/hash.ts'
 import { DAY_MS, eventTime, HOUR_MS } from '../core/time.ts'
-import type { EventLog } from '../ingest/source.ts'
 import { encodeInternal } from '../ingest/formats/internal.ts'
+import type { EventLog } from '../ingest/source.ts'
 import { seededRandom } from './seeded-random.ts'
 
 /** Records of a log in its order, ready to be appended. */
@@ -72,7 +72,12 @@ function callsOf(options: StreamOptions, random: () => number): readonly Call[] 
 
 function eventOf({ time, caller, burst }: Call, offset: number, random: () => number): AccessEvent {
   const name = `svc-${caller}`
-  const principal: Principal = { kind: 'sub', id: JSON.stringify(['https://idp.test', name]), label: name, verified: true }
+  const principal: Principal = {
+    kind: 'sub',
+    id: JSON.stringify(['https://idp.test', name]),
+    label: name,
+    verified: true,
+  }
   const refused = burst !== null && burst >= REFUSED_FROM && burst % 3 !== 0
   const records = burst === null ? 1 + Math.floor(random() * 4) : 25
   const issued = Math.floor(time / DAY_MS) * 86_400

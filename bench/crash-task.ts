@@ -27,8 +27,8 @@ export const KEY = 'crash runs'
 /** Seed of the duplicate filter. */
 export const SEED = 7
 
-/** A killed member of the group is given up after the shortest session that the test broker allows. */
+/** A killed member of the group is given up after a short session. */
 export function logOptions(where: Extract<Place, { kind: 'redis' }>): KafkaEventLogOptions {
   const { topic, partitions, groupId } = where
-  return { topic, partitions, groupId, idleMs: 100, maxWaitMs: 20, sessionTimeoutMs: 1_000 }
+  return { topic, partitions, groupId, idleMs: 100, maxWaitMs: 20, sessionTimeoutMs: 3_000 }
 }

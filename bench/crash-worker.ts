@@ -19,11 +19,12 @@ import { KEY, logOptions, SEED, type WorkerTask } from './crash-task.ts'
 
 /** Checkpoints come that much closer together than in service, so that more kills meet one. */
 const CLOCK_RATE = 8
-const GAP_MS = 40
+const GAP_MS = 150
 
 const task = JSON.parse(process.argv[2] ?? '') as WorkerTask
 const nothing = () => undefined
-const said = (fields: object, message: string) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`)
+const said = (fields: object, message: string) =>
+  void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`)
 
 /** What must not be: the position is durable before the profiles that it stands for. */
 function positionFirst(store: StateStore): StateStore {
@@ -76,9 +77,17 @@ class Reading implements PartitionOwner {
 }
 
 const { where } = task
-const kafka = where.kind === 'redis' ? new KafkaClient({ brokers: where.brokers, clientId: 'crash' }) : null
+const kafka =
+  where.kind === 'redis'
+    ? new KafkaClient(
+        { brokers: where.brokers, clientId: 'crash' },
+        { info: nothing, warn: said, error: said },
+      )
+    : null
 const log: EventLog =
-  where.kind === 'redis' ? await KafkaEventLog.open(kafka!, logOptions(where)) : await Journal.open({ folder: where.log })
+  where.kind === 'redis'
+    ? await KafkaEventLog.open(kafka!, logOptions(where))
+    : await Journal.open({ folder: where.log })
 const opened =
   where.kind === 'redis'
     ? await openRedisStore({ url: where.url, keyPrefix: where.keyPrefix })

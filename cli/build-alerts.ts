@@ -32,7 +32,7 @@ export interface Alerts {
 /** Opens the channels and starts to deliver until `stop`. */
 export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Promise<Alerts> {
   const { config, clock, random, logger } = options
-  const map = await SharedMap.open(options.store, DELIVERIES_MAP)
+  const map = await SharedMap.open(options.store, DELIVERIES_MAP, stop)
   const { minSeverity, budgetPerHour, adminUrl } = config.alerts
   const sinks = [...config.alerts.channels.map((channel) => sinkOf(channel, clock)), ...options.extraSinks]
   const dispatcher = createDispatcher({

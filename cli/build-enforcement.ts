@@ -13,6 +13,7 @@ import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
+import { listening } from './listening.ts'
 import { SharedMap } from './shared-map.ts'
 
 /** Indices of the shared maps. */
@@ -45,8 +46,8 @@ export interface Enforcement {
 
 export async function openEnforcement(options: EnforcementOptions, stop: AbortSignal): Promise<Enforcement> {
   const { config, store, clock } = options
-  const decisions = await SharedMap.open(store, DECISIONS_MAP)
-  const denied = await SharedMap.open(store, DENY_LIST_MAP)
+  const decisions = await SharedMap.open(store, DECISIONS_MAP, stop)
+  const denied = await SharedMap.open(store, DENY_LIST_MAP, stop)
   const wantsDenyList = config.enforcement.gateways.find((g) => g.kind === 'decision')
   const denyList =
     wantsDenyList === undefined
@@ -122,20 +123,22 @@ async function openEndpoint(
     )
   }
   const { host, port } = listenAddress(endpoint.listen)!
-  return startDecisionEndpoint({
-    denyList,
-    clock: options.clock,
-    host,
-    port,
-    issuers: issuersOf(endpoint),
-    requireIdentity: false,
-    trustHeaders: endpoint.trustHeaders ? { consumer: 'x-consumer-id', credential: null } : null,
-    apiKeyHeader: null,
-    subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
-    failMode: endpoint.failMode,
-    maxStaleMs: MAX_STALE_MS,
-    answered: options.answered,
-  })
+  const start = () =>
+    startDecisionEndpoint({
+      denyList,
+      clock: options.clock,
+      host,
+      port,
+      issuers: issuersOf(endpoint),
+      requireIdentity: false,
+      trustHeaders: endpoint.trustHeaders ? { consumer: 'x-consumer-id', credential: null } : null,
+      apiKeyHeader: null,
+      subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
+      failMode: endpoint.failMode,
+      maxStaleMs: MAX_STALE_MS,
+      answered: options.answered,
+    })
+  return listening('decisionEndpoint.listen', endpoint.listen, start)
 }
 
 function issuersOf(endpoint: NonNullable<Config['decisionEndpoint']>): TrustedIssuer[] {

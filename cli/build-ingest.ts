@@ -130,6 +130,12 @@ export function openDeadLetters(
   return deadLetterFile({ path: `${letters.folder}/dead-letters.ndjson`, clock, maxFileBytes, maxFiles, log })
 }
 
+/** A push server and the address that the configuration gives it. */
+export interface PushServer {
+  readonly listen: string
+  readonly server: HttpSource
+}
+
 /** Push servers, one per listen address; tokens tell the sources apart. */
 export function pushServers(
   config: Config,
@@ -137,7 +143,7 @@ export function pushServers(
   opened: OpenedLog,
   clock: Clock,
   log: Logger,
-): HttpSource[] {
+): PushServer[] {
   const byAddress = new Map<string, Extract<SourceConfig, { kind: 'http' }>[]>()
   for (const source of config.sources) {
     if (source.kind !== 'http') continue
@@ -147,7 +153,7 @@ export function pushServers(
   }
   return [...byAddress].map(([listen, sources]) => {
     const address = listenAddress(listen)!
-    return new HttpSource({
+    const server = new HttpSource({
       sources: sources.map(({ name, format, token }) => ({ name, format, token: token.reveal() })),
       append: (source, bodies) => ingest.append(opened, source, bodies, clock.now()),
       host: address.host,
@@ -155,10 +161,11 @@ export function pushServers(
       maxBodyBytes: Math.max(...sources.map((s) => s.maxBodyBytes)),
       log,
     })
+    return { listen, server }
   })
 }
 
-/** Sources that are read rather than pushed, with the way their records become durable. */
+/** A source that is read rather than pushed, with the way their records become durable. */
 export interface PulledSource {
   readonly source: RawSource
   readonly close: () => Promise<void>
@@ -166,6 +173,7 @@ export interface PulledSource {
 
 export function pulledSources(
   config: Config,
+  kinds: readonly SourceConfig['kind'][],
   opened: OpenedLog,
   clock: Clock,
   stdin: Readable,
@@ -173,6 +181,7 @@ export function pulledSources(
 ): PulledSource[] {
   const out: PulledSource[] = []
   for (const source of config.sources) {
+    if (!kinds.includes(source.kind)) continue
     if (source.kind === 'file') {
       const paths = source.stdin ? ['-'] : (source.paths ?? [])
       const follow = source.follow ? { follow: { positionFile: followFile(config, source.name) } } : {}

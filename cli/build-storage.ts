@@ -1,10 +1,11 @@
 import type { StateStore } from '../baseline/store.ts'
 import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
 import { openRedisStore } from '../baseline/stores/redis-store.ts'
+import { CurfewError } from '../core/errors.ts'
 import { Journal } from '../ingest/journal/journal.ts'
 import type { EventLog } from '../ingest/source.ts'
 import { KafkaClient } from '../ingest/sources/kafka-client.ts'
-import { KafkaEventLog } from '../ingest/sources/kafka-event-log.ts'
+import { KafkaEventLog, type KafkaEventLogOptions } from '../ingest/sources/kafka-event-log.ts'
 import type { KafkaOptions } from '../ingest/sources/kafka-options.ts'
 import type { Logger } from '../ingest/sources/logger.ts'
 import type { Config } from './config/schema.ts'
@@ -34,14 +35,24 @@ function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<Kafka
   }
 }
 
+/** What the file system refuses is a fault of the configuration or of what it names: `STORE_UNREACHABLE`. */
+async function inFolder<T>(setting: string, folder: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open()
+  } catch (cause) {
+    if (cause instanceof CurfewError || !(cause instanceof Error && 'code' in cause)) throw cause
+    throw new CurfewError('STORE_UNREACHABLE', `${setting}: cannot use ${folder} (${String(cause.code)})`, {
+      cause,
+    })
+  }
+}
+
 /** Opens the state store of the configuration; fails in one line when it is unreachable or may lose state. */
 export async function openStore(config: Config, logger: Logger): Promise<StateStore> {
   const { store } = config
   if (store.kind === 'embedded') {
-    return openEmbeddedStore({
-      folder: store.folder,
-      onDamage: (detail) => logger.error({ detail }, 'state store damaged'),
-    })
+    const onDamage = (detail: string) => logger.error({ detail }, 'state store damaged')
+    return inFolder('store.folder', store.folder, () => openEmbeddedStore({ folder: store.folder, onDamage }))
   }
   const opened = await openRedisStore({
     ...(store.url === undefined ? {} : { url: store.url }),
@@ -54,7 +65,12 @@ export async function openStore(config: Config, logger: Logger): Promise<StateSt
     generation: store.generation,
     connectTimeoutMs: store.connectTimeoutMs,
   })
-  await opened.check()
+  try {
+    await opened.check()
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
   return opened
 }
 
@@ -68,12 +84,15 @@ export interface OpenedLog {
 export async function openLog(config: Config, logger: Logger): Promise<OpenedLog> {
   const { log } = config
   if (log.kind === 'embedded') {
-    const journal = await Journal.open({ folder: log.folder, maxBytes: log.maxBytes, log: logger })
+    const { folder, maxBytes } = log
+    const journal = await inFolder('log.folder', folder, () =>
+      Journal.open({ folder, maxBytes, log: logger }),
+    )
     return { log: journal, kafka: null, close: () => journal.close() }
   }
   const kafka = new KafkaClient(kafkaOptions(log, log.clientId), logger)
   const { topic, partitions, groupId } = log
-  const events = await KafkaEventLog.open(kafka, { topic, partitions, groupId, log: logger })
+  const events = await openEvents(kafka, { topic, partitions, groupId, log: logger })
   return {
     log: events,
     kafka,
@@ -81,5 +100,15 @@ export async function openLog(config: Config, logger: Logger): Promise<OpenedLog
       await events.close()
       await kafka.close()
     },
+  }
+}
+
+/** Leaves no connection behind when the topic cannot be opened. */
+async function openEvents(kafka: KafkaClient, options: KafkaEventLogOptions): Promise<KafkaEventLog> {
+  try {
+    return await KafkaEventLog.open(kafka, options)
+  } catch (error) {
+    await kafka.close()
+    throw error
   }
 }

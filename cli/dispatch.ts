@@ -14,6 +14,8 @@ const START_FAILURES: ReadonlySet<ErrorCode> = new Set([
   'USAGE',
   'SECRET_MISSING',
   'STORE_UNREACHABLE',
+  'STORE_CONFLICT',
+  'STORE_FENCED',
   'STORE_MAY_EVICT',
   'LOG_UNREACHABLE',
 ])

@@ -17,12 +17,21 @@ import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
-import { Ingest, openDeadLetters, type PulledSource, pulledSources, pushServers } from './build-ingest.ts'
+import {
+  Ingest,
+  openDeadLetters,
+  type PulledSource,
+  type PushServer,
+  pulledSources,
+  pushServers,
+} from './build-ingest.ts'
 import { type OpenedLog, openLog, openStore } from './build-storage.ts'
 import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
+import { health } from './health.ts'
 import { identityKeyOf } from './identity-key.ts'
+import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
 
@@ -44,6 +53,8 @@ export interface ServiceParts {
   readonly ticks?: boolean
 }
 
+/** Which sources a process reads by itself. */
+const KINDS_OF_ROLE = { all: ['file', 'kafka'], control: ['file'], detect: ['kafka'] } as const
 const SETTINGS_POLL_MS = 10_000
 const HASH_SEED = 0x6375_7266
 
@@ -72,7 +83,7 @@ export class Service {
   private adminServer: AdminServer | null = null
   private push: readonly HttpSource[] = []
   private pulled: readonly PulledSource[] = []
-  private logReachable = true
+  private sourcesReadable = true
 
   private constructor(parts: ServiceParts, store: StateStore, opened: OpenedLog) {
     this.parts = parts
@@ -101,7 +112,8 @@ export class Service {
       await service.startParts()
       return service
     } catch (error) {
-      if (service !== null) await service.stop()
+      // What could not start is the news, not what could not be closed after it.
+      if (service !== null) await service.stop().catch(() => undefined)
       else await store.close()
       throw error
     }
@@ -119,7 +131,10 @@ export class Service {
       await this.startControl(audit)
     }
     this.control.push(this.pollSettings(this.controlStop.signal))
-    if (role !== 'control') await this.startDetection()
+    const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
+    const ingest = new Ingest(config, deadLetters, this.metrics, clock)
+    if (role !== 'control') this.startDetection(ingest)
+    await this.startSources(ingest)
   }
 
   private async startControl(audit: AuditLog): Promise<void> {
@@ -181,14 +196,12 @@ export class Service {
       logger,
       ...(dashboardToken === undefined ? {} : { dashboardToken }),
     })
-    this.admin = await this.adminServer.start()
+    this.admin = await listening('admin.listen', config.admin.listen, this.adminServer.start)
   }
 
-  private async startDetection(): Promise<void> {
-    const { config, clock, logger, stdin } = this.parts
+  private startDetection(ingest: Ingest): void {
+    const { config, clock, logger } = this.parts
     const { metrics } = this
-    const deadLetters = openDeadLetters(config, this.opened, clock, logger)
-    const ingest = new Ingest(config, deadLetters, metrics, clock)
     this.worker = new DetectWorker(
       {
         store: this.store,
@@ -209,9 +222,20 @@ export class Service {
     )
     const reading = this.opened.log.read(this.worker, this.detectStop.signal)
     this.running.push(reading.catch((error: unknown) => this.fail(error)))
-    this.push = pushServers(config, ingest, this.opened, clock, logger)
-    this.pushPorts = await Promise.all(this.push.map((server) => server.start()))
-    this.pulled = pulledSources(config, this.opened, clock, stdin, logger)
+  }
+
+  /** What arrives at one address or lies in one file is taken in by one process; topics are shared out. */
+  private async startSources(ingest: Ingest): Promise<void> {
+    const { config, clock, logger, stdin, role } = this.parts
+    if (role !== 'detect') {
+      const servers = pushServers(config, ingest, this.opened, clock, logger)
+      this.push = servers.map(({ server }) => server)
+      const start = ({ listen, server }: PushServer) =>
+        listening('listen of a source', listen, () => server.start())
+      this.pushPorts = await Promise.all(servers.map(start))
+    }
+    const kinds = KINDS_OF_ROLE[role]
+    this.pulled = pulledSources(config, kinds, this.opened, clock, stdin, logger)
     for (const pulled of this.pulled) this.running.push(this.pull(pulled, ingest))
   }
 
@@ -233,13 +257,13 @@ export class Service {
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250
-          this.logReachable = true
+          this.sourcesReadable = true
         }
         return
       } catch (error) {
         if (stop.aborted) return
         if (!(error instanceof CurfewError) || !error.retriable) return this.fail(error)
-        this.logReachable = false
+        this.sourcesReadable = false
         this.parts.logger.warn(
           { source: source.name, detail: error.message },
           'source cannot be read, trying again',
@@ -282,8 +306,11 @@ export class Service {
       if (stop.aborted) return
       // Workers follow; one process alone ends what was loosened for a time.
       const { settings } = this
-      const work = this.parts.role === 'detect' ? settings!.refresh() : settings!.expireDue(this.parts.clock.now())
-      await work.catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'))
+      const work =
+        this.parts.role === 'detect' ? settings!.refresh() : settings!.expireDue(this.parts.clock.now())
+      await work.catch((error: unknown) =>
+        this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'),
+      )
     }
   }
 
@@ -292,47 +319,54 @@ export class Service {
   }
 
   private async readiness(): Promise<readonly ReadinessCheck[]> {
-    const store = await this.store.check().then(
-      () => ({ name: 'store', ok: true, detail: this.store.name }),
-      (error: unknown) => ({
-        name: 'store',
-        ok: false,
-        detail: error instanceof Error ? error.message : String(error),
-      }),
-    )
-    const worker = this.worker === null || this.worker.healthy
-    this.metrics.storeReachable(store.ok)
-    this.metrics.logReachable(this.logReachable)
+    const { store, opened, worker } = this
+    const [stored, logged] = await Promise.all([
+      health('store', store.name, () => store.check()),
+      opened.kafka === null
+        ? { name: 'log', ok: true, detail: 'embedded' }
+        : health('log', 'kafka', () => opened.kafka!.topics()),
+    ])
+    const detecting = worker === null || worker.healthy
+    this.metrics.storeReachable(stored.ok)
+    this.metrics.logReachable(logged.ok && this.sourcesReadable)
     return [
-      store,
+      stored,
+      logged,
       {
         name: 'detection',
-        ok: worker,
-        detail: worker ? 'running' : 'waiting for the state store or the log',
+        ok: detecting,
+        detail: detecting ? 'running' : 'waiting for the state store or the log',
       },
       {
         name: 'sources',
-        ok: this.logReachable,
-        detail: this.logReachable ? 'readable' : 'a source cannot be read',
+        ok: this.sourcesReadable,
+        detail: this.sourcesReadable ? 'readable' : 'a source cannot be read',
       },
     ]
   }
 
-  /** Ends in order; what was taken in is judged, committed and delivered as far as possible. */
+  /**
+   * Ends in order; what was taken in is judged, committed and delivered as far as possible. Whatever fails on
+   * the way, the rest is closed too; the first failure is thrown.
+   */
   async stop(): Promise<void> {
+    const failures: unknown[] = []
+    const step = (work: () => Promise<unknown> | undefined) =>
+      Promise.resolve(work()).catch((error: unknown) => void failures.push(error))
     this.sourcesStop.abort()
-    await Promise.all(this.push.map((server) => server.stop()))
+    await step(() => Promise.all(this.push.map((server) => server.stop())))
     this.detectStop.abort()
-    await Promise.all(this.running)
-    await this.worker?.close()
-    for (const pulled of this.pulled) await pulled.close()
+    await step(() => Promise.all(this.running))
+    await step(() => this.worker?.close())
+    for (const pulled of this.pulled) await step(() => pulled.close())
     this.controlStop.abort()
-    await this.adminServer?.close()
-    await Promise.all(this.control)
-    await this.enforcement?.close()
-    await this.alerts?.close()
-    await this.opened.close()
-    await this.store.close()
+    await step(() => this.adminServer?.close())
+    await step(() => Promise.all(this.control))
+    await step(() => this.enforcement?.close())
+    await step(() => this.alerts?.close())
+    await step(() => this.opened.close())
+    await step(() => this.store.close())
+    if (failures.length > 0) throw failures[0]
   }
 }
 

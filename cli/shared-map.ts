@@ -1,7 +1,12 @@
-import type { PartitionStore, StateStore } from '../baseline/store.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Checkpoint, PartitionStore, StateStore } from '../baseline/store.ts'
+import { CurfewError } from '../core/errors.ts'
 
 /** Partition numbers from here on are not partitions of the log but shared state of one role. */
 export const FIRST_SHARED_PARTITION = 60_000
+
+const RETRY_MIN_MS = 100
+const RETRY_MAX_MS = 5_000
 
 const text = new TextEncoder()
 const utf8 = new TextDecoder()
@@ -23,19 +28,24 @@ export class SharedMap {
   private waiting: Change[] = []
   private working = false
   private offset: number
+  private readonly stop: AbortSignal
 
-  private constructor(store: PartitionStore, values: Map<string, string>) {
+  private constructor(store: PartitionStore, values: Map<string, string>, stop: AbortSignal) {
     this.store = store
     this.values = values
+    this.stop = stop
     this.offset = store.position.offset
   }
 
-  /** `index` counts from 0; each index is one map. */
-  static async open(store: StateStore, index: number): Promise<SharedMap> {
+  /**
+   * `index` counts from 0; each index is one map. While the store is unreachable changes wait for it; from
+   * `stop` on, or without it, they are tried once.
+   */
+  static async open(store: StateStore, index: number, stop = AbortSignal.abort()): Promise<SharedMap> {
     const partition = await store.open(FIRST_SHARED_PARTITION + index)
     const values = new Map<string, string>()
     for await (const [key, bytes] of partition.scan('')) values.set(key, utf8.decode(bytes))
-    return new SharedMap(partition, values)
+    return new SharedMap(partition, values, stop)
   }
 
   entries(): Iterable<readonly [string, string]> {
@@ -79,10 +89,22 @@ export class SharedMap {
     }
     const expected = { offset: this.offset, recordHash: '' }
     const position = { offset: this.offset + 1, recordHash: '' }
-    await this.store.commit({ expected, position, puts, deletes: [...deletes] })
+    await this.insist({ expected, position, puts, deletes: [...deletes] })
     this.offset = position.offset
     for (const key of deletes) this.values.delete(key)
     for (const [key, value] of puts) this.values.set(key, utf8.decode(value))
+  }
+
+  /** Repeats one and the same checkpoint: by it the store recognises a commit whose answer was lost. */
+  private async insist(checkpoint: Checkpoint): Promise<void> {
+    for (let wait = RETRY_MIN_MS; ; wait = Math.min(RETRY_MAX_MS, wait * 2)) {
+      try {
+        return await this.store.commit(checkpoint)
+      } catch (error) {
+        if (!(error instanceof CurfewError) || !error.retriable || this.stop.aborted) throw error
+        await sleep(wait, undefined, { signal: this.stop }).catch(() => undefined)
+      }
+    }
   }
 
   async close(): Promise<void> {

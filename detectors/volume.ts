@@ -57,17 +57,14 @@ function explain({ profile, prior }: Question): readonly Reason[] {
   const totals = (profile.base + TOTAL) / 8
   const hourIndex = profile.u32[(profile.base + CORE.hourIndex) / 4]!
   const found: { cell: number; total: number; surprise: number }[] = []
-  let inverse = 0
   for (let cell = 0; cell < CELLS; cell++) {
     const total = profile.f64[totals + cell]!
-    if (total === 0) continue
-    const surprise = cellSurprise(profile, cell, total)
-    inverse += 10 ** surprise
-    found.push({ cell, total, surprise })
+    if (total > 0) found.push({ cell, total, surprise: cellSurprise(profile, cell, total) })
   }
   found.sort((a, b) => b.surprise - a.surprise || a.cell - b.cell)
   // The windows of one metric say the same thing; people learn more from one line per metric.
   const told = found.filter((f, i) => found.findIndex((g) => metricOf(g.cell) === metricOf(f.cell)) === i)
+  const inverse = told.reduce((sum, { surprise }) => sum + 10 ** surprise, 0)
   return told.map(({ cell, total, surprise }) => {
     const p = predict(profile, prior, cell, hourIndex)
     const metric = metricOf(cell)

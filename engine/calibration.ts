@@ -26,6 +26,14 @@ const MAX_SLOPE = 1
 const OBSERVATIONS_BEYOND = 5
 const MAX_THRESHOLD = 14
 
+/** Share at or above each bin under the built-in model, after a shift of so many decades. */
+function builtInModel(shift: number): Float64Array {
+  return Float64Array.from({ length: BINS }, (_, bin) => Math.min(1, 10 ** (shift - bin / BINS_PER_DECADE)))
+}
+
+const EVENT_MODEL = builtInModel(0)
+const DAY_MODEL = builtInModel(DAY_LOOKS)
+
 export function emptyCalibration(): CalibrationCounts {
   return { events: new Float64Array(BINS), dayMaxima: new Float64Array(BINS) }
 }
@@ -45,8 +53,8 @@ export interface Calibration {
 
 /** Cuts the calibration from the counts. */
 export function cutCalibration(counts: CalibrationCounts): Calibration {
-  const events = tailOf(counts.events, BUILT_IN_DAYS * UNITS_PER_DAY, 0)
-  const maxima = tailOf(counts.dayMaxima, BUILT_IN_DAY_MAXIMA, DAY_LOOKS)
+  const events = tailOf(counts.events, BUILT_IN_DAYS * UNITS_PER_DAY, EVENT_MODEL)
+  const maxima = tailOf(counts.dayMaxima, BUILT_IN_DAY_MAXIMA, DAY_MODEL)
   return {
     threshold(budget, minimum) {
       const wanted = budget / 1000
@@ -68,16 +76,15 @@ export function cutCalibration(counts: CalibrationCounts): Calibration {
  * the last well-filled bin a straight line with the slope of the last filled decade, as an exponential
  * tail (peaks over threshold with shape 0).
  */
-function tailOf(counts: Float64Array, builtInWeight: number, shift: number): Float64Array {
+function tailOf(counts: Float64Array, builtInWeight: number, model: Float64Array): Float64Array {
   let total = 0
   for (const c of counts) total += c
   const out = new Float64Array(BINS)
-  const model = (bin: number) => Math.min(1, 10 ** (shift - bin / BINS_PER_DECADE))
   let above = total
   const cut = Math.max(1e-3, OBSERVATIONS_BEYOND * (total === 0 ? 1 : unitOf(builtInWeight) / total))
   let anchor = BINS
   for (let bin = 0; bin < BINS; bin++) {
-    const share = (above + builtInWeight * model(bin)) / (total + builtInWeight)
+    const share = (above + builtInWeight * model[bin]!) / (total + builtInWeight)
     out[bin] = -Math.log10(share)
     if (anchor === BINS && total > 0 && above / total < cut) anchor = bin
     above -= counts[bin]!

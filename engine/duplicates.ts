@@ -2,7 +2,10 @@ import type { AccessEvent } from '../core/event.ts'
 
 /** Calls per generation; a repeat is recognised for at least this many later calls of the partition. */
 export const GENERATION = 65_536
+/** A power of two, so that a place in a table is a mask away. */
 const SLOTS = GENERATION * 2
+/** Keys remembered in the order of their calls: as many as two generations hold. */
+const ORDER = GENERATION * 2
 
 /**
  * Recognises a call that the log delivered twice: same gateway request id and same content. A reused id
@@ -13,7 +16,7 @@ export class DuplicateFilter {
   private readonly seed: number
   private current = new Float64Array(SLOTS)
   private previous = new Float64Array(SLOTS)
-  private order = new Float64Array(GENERATION)
+  private readonly order = new Float64Array(ORDER)
   /** Keys accepted since the beginning. */
   private accepted = 0
   private exported = 0
@@ -37,7 +40,7 @@ export class DuplicateFilter {
       this.current = oldest.fill(0)
     }
     add(this.current, key)
-    this.order[this.accepted % GENERATION] = key
+    this.order[this.accepted % ORDER] = key
     this.accepted++
   }
 
@@ -53,18 +56,22 @@ export class DuplicateFilter {
     high = mix(high, event.time)
     high = mix(high, event.status ?? -1)
     high = mix(high, event.responseBytes ?? -1)
-    low = mix(low, event.path.length)
+    low = mix(low, event.records ?? -1)
+    low = mixText(low, event.tenant)
+    low = mixText(low, event.principal.id)
+    low = mixText(low, event.method)
+    low = mixText(low, event.path)
     // 53 bits: a positive integer that a double holds exactly; 0 marks an empty slot.
     return (finish(high) >>> 0) * 2_097_152 + (finish(low) >>> 11) + 1
   }
 
-  /** Keys accepted since the last export, with the number of the first; null when there are none. */
+  /** Keys accepted since the last export and still remembered, with the number of the first; null when there are none. */
   exportNew(): { first: number; keys: Float64Array } | null {
-    const count = Math.min(this.accepted - this.exported, GENERATION)
+    const first = Math.max(this.exported, this.horizon)
+    const count = this.accepted - first
     if (count === 0) return null
-    const first = this.accepted - count
     const keys = new Float64Array(count)
-    for (let i = 0; i < count; i++) keys[i] = this.order[(first + i) % GENERATION]!
+    for (let i = 0; i < count; i++) keys[i] = this.order[(first + i) % ORDER]!
     this.exported = this.accepted
     return { first, keys }
   }
@@ -74,19 +81,28 @@ export class DuplicateFilter {
     return Math.max(0, (Math.ceil(this.accepted / GENERATION) - 2) * GENERATION)
   }
 
-  /** Puts exported keys back, oldest first; `first` of the first export must be a multiple of GENERATION or 0 keys precede it. */
+  /** Puts exported keys back. Between two exports whole generations may be missing that were forgotten by then. */
   restore(exports: readonly { first: number; keys: Float64Array }[]): void {
-    const sorted = [...exports].sort((a, b) => a.first - b.first)
-    if (sorted.length === 0) return
-    this.accepted = sorted[0]!.first
-    for (const part of sorted) for (const key of part.keys) this.insert(key)
+    for (const { first, keys } of [...exports].sort((a, b) => a.first - b.first)) {
+      if (first !== this.accepted) {
+        this.current.fill(0)
+        this.previous.fill(0)
+        this.accepted = first
+      }
+      for (const key of keys) this.insert(key)
+    }
     this.exported = this.accepted
   }
 }
 
+/** Folds a text and where it ends, so that neighbouring texts cannot run into each other. */
+function mixText(h: number, text: string): number {
+  for (let i = 0; i < text.length; i++) h = Math.imul(h + text.charCodeAt(i), 0x85ebca6b) ^ (h >>> 13)
+  return Math.imul(h ^ text.length, 0x9e3779b1)
+}
+
 function mix(h: number, value: number): number {
-  let k =
-    Math.imul((value % 4_294_967_296) | 0, 0xcc9e2d51) ^ Math.imul((value / 4_294_967_296) | 0, 0x85ebca6b)
+  let k = Math.imul(value | 0, 0xcc9e2d51) ^ Math.imul((value / 4_294_967_296) | 0, 0x85ebca6b)
   k = (k << 15) | (k >>> 17)
   h ^= Math.imul(k, 0x1b873593)
   h = (h << 13) | (h >>> 19)
@@ -102,17 +118,17 @@ function finish(h: number): number {
 }
 
 function find(table: Float64Array, key: number): boolean {
-  let at = key % SLOTS
+  let at = key & (SLOTS - 1)
   for (;;) {
     const found = table[at]!
     if (found === key) return true
     if (found === 0) return false
-    at = (at + 1) % SLOTS
+    at = (at + 1) & (SLOTS - 1)
   }
 }
 
 function add(table: Float64Array, key: number): void {
-  let at = key % SLOTS
-  while (table[at] !== 0) at = (at + 1) % SLOTS
+  let at = key & (SLOTS - 1)
+  while (table[at] !== 0) at = (at + 1) & (SLOTS - 1)
   table[at] = key
 }

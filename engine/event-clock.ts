@@ -39,7 +39,7 @@ export class EventClock {
 
   private median(): number {
     const sorted = this.ring.slice(0, this.filled).sort()
-    return sorted[this.filled >> 1]!
+    return sorted[(this.filled - 1) >> 1]!
   }
 
   snapshot(): number[] {

@@ -1,5 +1,5 @@
 import type { Action, Decision, Scope } from '../core/decision.ts'
-import { entityId } from '../core/event.ts'
+import { entityId, type Principal, profileKey } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
 import { isoTime, SECOND_MS } from '../core/time.ts'
@@ -17,6 +17,8 @@ export type Output =
 
 /** Resolved incidents kept for reading. */
 const MAX_RESOLVED = 2_000
+/** Ids of resolved incidents that may linger before the set is made anew. */
+const SPARE_IDS = 64
 
 /**
  * Open incidents of a partition by principal, and their transitions. Knows no detector and no profile:
@@ -25,6 +27,8 @@ const MAX_RESOLVED = 2_000
 export class IncidentBook {
   readonly outputs: Output[] = []
   private readonly open = new Map<string, Incident>()
+  /** Stable ids of callers with an open incident, of any tenant and kind; some may have none any more. */
+  private readonly openIds = new Set<string>()
   private readonly byId = new Map<string, Incident>()
   private readonly dirty = new Set<Incident>()
   private readonly removed: string[] = []
@@ -40,8 +44,10 @@ export class IncidentBook {
     return this.due
   }
 
-  ofPrincipal(key: string): Incident | undefined {
-    return this.open.get(key)
+  /** The open incident of a caller. Asked for every call, so it builds a key only when the id is known here. */
+  ofPrincipal(tenant: string, principal: Principal): Incident | undefined {
+    if (this.open.size === 0 || !this.openIds.has(principal.id)) return undefined
+    return this.open.get(profileKey(tenant, principal))
   }
 
   ofId(id: string): Incident | undefined {
@@ -54,6 +60,7 @@ export class IncidentBook {
 
   add(key: string, incident: Incident): void {
     this.open.set(key, incident)
+    this.openIds.add(incident.principal.id)
     this.byId.set(incident.id, incident)
     this.dirty.add(incident)
   }
@@ -167,9 +174,16 @@ export class IncidentBook {
     incident.resolvedAt = at
     this.transition(incident, 'resolved', at)
     for (const [key, open] of this.open) if (open === incident) this.open.delete(key)
+    if (this.open.size === 0) this.openIds.clear()
+    else if (this.openIds.size > 2 * this.open.size + SPARE_IDS) this.forgetClosedIds()
     this.dirty.add(incident)
     this.resolved++
     this.forgetOldest()
+  }
+
+  private forgetClosedIds(): void {
+    this.openIds.clear()
+    for (const open of this.open.values()) this.openIds.add(open.principal.id)
   }
 
   /** Lifts the decisions of an incident that still hold, because a person said so. */
@@ -220,6 +234,7 @@ export class IncidentBook {
       return
     }
     this.open.set(key, incident)
+    this.openIds.add(incident.principal.id)
     this.due = Math.min(this.due, incident.lastDemandAt + settings.values.quietSeconds * SECOND_MS)
   }
 }

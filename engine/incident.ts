@@ -123,8 +123,9 @@ export function openIncident(event: AccessEvent, at: number): Incident {
 /** Adds a surprising call's impact, time and token. */
 export function addEvidence(incident: Incident, event: AccessEvent, at: number): void {
   incident.events++
-  incident.lastEventAt = at
-  incident.lastDemandAt = at
+  // A call that comes late does not turn back what is known of later ones.
+  incident.lastEventAt = Math.max(incident.lastEventAt, at)
+  incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
   incident.evidenceAt = Math.max(incident.evidenceAt, Number.isNaN(event.receivedAt) ? at : event.receivedAt)
   incident.requests++
   incident.since.requests++

@@ -156,8 +156,10 @@ export class PartitionState {
   loadEntry(key: string, bytes: Uint8Array): void {
     const { loading } = this
     if (key.startsWith(PROFILE_PREFIX)) this.loadProfile(key, bytes)
-    else if (key.startsWith(INCIDENT_PREFIX)) loading.incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
-    else if (key.startsWith(DUPLICATES_PREFIX)) loading.chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
+    else if (key.startsWith(INCIDENT_PREFIX))
+      loading.incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
+    else if (key.startsWith(DUPLICATES_PREFIX))
+      loading.chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
     else if (key === SUMS_KEY) loading.sums = floatsOf(bytes)
     else if (key === FROZEN_KEY) loading.frozen = floatsOf(bytes)
     else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))

@@ -6,7 +6,7 @@ import { type AccessEvent, profileKey } from '../core/event.ts'
 import { DAY_MS, SECOND_MS } from '../core/time.ts'
 import type { Detector } from '../detectors/detector.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
-import { binOf, UNITS_PER_DAY } from './calibration.ts'
+import { binOf, type Calibration, UNITS_PER_DAY } from './calibration.ts'
 import { DuplicateFilter } from './duplicates.ts'
 import { EventClock } from './event-clock.ts'
 import { addEvidence, type Incident, isHeld, openIncident } from './incident.ts'
@@ -21,9 +21,20 @@ import type { EngineSettings } from './settings.ts'
 /** What one call came to. Reused from call to call. */
 export interface Outcome {
   /** -log10 of the combined tail probability; null when nobody had an opinion. */
-  surprise: number | null
-  score: number | null
-  duplicate: boolean
+  readonly surprise: number | null
+  readonly score: number | null
+  readonly duplicate: boolean
+}
+
+/** The score is worked out when somebody asks for it: most calls are never shown to anybody. */
+class LastOutcome implements Outcome {
+  surprise: number | null = null
+  duplicate = false
+  calibration: Calibration | null = null
+
+  get score(): number | null {
+    return this.surprise === null || this.calibration === null ? null : this.calibration.score(this.surprise)
+  }
 }
 
 /** Told about every call, for metrics; must not change anything. */
@@ -73,7 +84,7 @@ export class Partition {
   threshold = 0
   /** Day of the last sweep, days since the epoch. */
   sweptDay = 0
-  private readonly outcome: Outcome = { surprise: null, score: null, duplicate: false }
+  private readonly outcome = new LastOutcome()
   private learning: { prior: KnowledgeKeeper['active']['prior']; sums: KnowledgeKeeper['sums']['prior'] }
   private boundary = -1
 
@@ -90,27 +101,23 @@ export class Partition {
   step(event: AccessEvent): Outcome {
     const { outcome } = this
     outcome.surprise = null
-    outcome.score = null
     outcome.duplicate = this.duplicates.seen(event)
     if (outcome.duplicate) return outcome
     this.clock.observe(event.time)
     this.passTime()
     const at: number = event.time
     let slot = this.residents.find(event.tenant, event.principal)
-    if (slot < 0) {
-      slot = this.residents.add(event.tenant, event.principal)
-      if (slot < 0) {
-        this.overflowed++
-        return outcome
-      }
-    }
-    const incident =
-      this.book.openCount === 0 ? undefined : this.book.ofPrincipal(profileKey(event.tenant, event.principal))
+    const incident = this.book.ofPrincipal(event.tenant, event.principal)
     if (
       event.refusedBy === 'curfew' ||
       (event.refusedBy === 'gateway' && incident !== undefined && isHeld(incident, at))
     ) {
-      if (incident !== undefined) this.attempt(incident, event, at, slot)
+      if (incident !== undefined && slot >= 0) this.attempt(incident, event, at, slot)
+      return outcome
+    }
+    if (slot < 0) slot = this.residents.add(event.tenant, event.principal)
+    if (slot < 0) {
+      this.overflowed++
       return outcome
     }
     this.judgeServed(event, slot, at, incident)
@@ -129,9 +136,13 @@ export class Partition {
     const { prior } = this.knowledge.active
     if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== prior.version + 1) derive(view, prior)
     const surprise = judge.score(event, view, prior, newHour)
-    if (surprise === null) return
+    if (surprise === null) {
+      // Whoever abstains because it knows too little must still be taught.
+      if (incident === undefined) judge.learn(event, view, prior, newHour)
+      return
+    }
     outcome.surprise = surprise
-    outcome.score = this.knowledge.active.calibration.score(surprise)
+    outcome.calibration = this.knowledge.active.calibration
     this.sample(view, surprise)
     if (surprise >= this.threshold) this.hostile(event, view, at, surprise, incident)
     else if (incident === undefined) judge.learn(event, view, prior, newHour)

@@ -58,7 +58,7 @@ export class Residents {
     const slot = this.slab.allocate()
     this.owners[slot] = { tenant, principal }
     this.kindOf(tenant, principal.kind).set(principal.id, slot)
-    this.removedKeys.delete(profileKey(tenant, principal))
+    if (this.removedKeys.size > 0) this.removedKeys.delete(profileKey(tenant, principal))
     return slot
   }
 
@@ -125,8 +125,7 @@ export class Residents {
       const view = this.slab.at(slot)
       const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
       const events = view.f64[(view.base + CORE.events) / 8]!
-      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > newcomerIdle))
-        this.remove(slot, sums)
+      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > newcomerIdle)) this.remove(slot, sums)
     }
   }
 

@@ -28,7 +28,9 @@ export function summarise(incident: Incident): string {
 function mostTelling(reasons: readonly Reason[]): Reason | undefined {
   const [strongest] = reasons
   const records = reasons.find((r) => r.unit === 'records')
-  return records !== undefined && records.surprise >= RECORDS_FIRST * strongest!.surprise ? records : strongest
+  return records !== undefined && records.surprise >= RECORDS_FIRST * strongest!.surprise
+    ? records
+    : strongest
 }
 
 function volumeText(reason: Reason): string {

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIPv6 } from 'node:net'
 import type { Principal } from '../core/event.ts'
 import { BoundedCache } from './bounded-cache.ts'
 
@@ -18,6 +18,7 @@ const cache = new BoundedCache<Address>(MAX_CACHED_ADDRESSES)
 
 /** The address that a text states, or null when it is none. A zone (`%eth0`) is dropped. */
 export function addressOf(text: string): Address | null {
+  if (isDottedQuad(text)) return ofIp(text, text)
   const known = cache.get(text)
   if (known !== undefined) return known
   if (text.length > MAX_ADDRESS_CHARS) return null
@@ -26,10 +27,30 @@ export function addressOf(text: string): Address | null {
   return address
 }
 
+/** Whether a text is an IPv4 address as `isIPv4` sees it: four numbers to 255, no leading zeros. */
+function isDottedQuad(text: string): boolean {
+  if (text.length < 7 || text.length > 15) return false
+  let dots = 0
+  let digits = 0
+  let octet = 0
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c === 0x2e) {
+      if (digits === 0 || ++dots > 3) return false
+      digits = 0
+      octet = 0
+    } else {
+      if (c < 0x30 || c > 0x39 || (digits > 0 && octet === 0)) return false
+      digits++
+      octet = octet * 10 + c - 0x30
+      if (octet > 255) return false
+    }
+  }
+  return dots === 3 && digits > 0
+}
+
 function parseAddress(text: string): Address | null {
-  const version = isIP(text)
-  if (version === 4) return ofIp(text, text)
-  if (version !== 6) return null
+  if (!isIPv6(text)) return null
   const groups = groupsOf(text.split('%', 1)[0] ?? '')
   if (groups.slice(0, 5).every((g) => g === 0) && groups[5] === 0xffff) {
     const ip = dotted(groups[6] ?? 0, groups[7] ?? 0)

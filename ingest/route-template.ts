@@ -15,6 +15,7 @@ const MAX_SEGMENT_CHARS = 256
 const MAX_OBJECT_IDS = 512
 const MAX_OBJECT_ID_CHARS = 128
 const MAX_CACHED_PATHS = 8_192
+/** A power of two. */
 const MAX_CACHED_ROUTES = 4_096
 const MAX_CACHED_PATH_CHARS = 256
 const MAX_QUERY_PAIRS = 512
@@ -32,7 +33,6 @@ const NAMED = /^([A-Za-z_][\w-]{0,31}=)(.+)$/
 const ID_PARAMETER = /(?:^|[_.-])(?:id|ids|uuid|guid)(?:\[\])?$|[a-z](?:Id|Ids|ID|IDs|Uuid)(?:\[\])?$/
 
 const cache = new BoundedCache<RouteTemplate>(MAX_CACHED_PATHS)
-const routes = new BoundedCache<string>(MAX_CACHED_ROUTES)
 const NONE: readonly string[] = Object.freeze([])
 
 /**
@@ -70,6 +70,12 @@ const PLAIN = Uint8Array.from({ length: 128 }, (_, c) => {
   return /[A-Za-z_-]/.test(text) ? LETTER : 0
 })
 
+/** Where the numbers of the path at hand begin and end, in turn. */
+const numbers = new Int32Array(2 * MAX_SEGMENTS)
+/** Routes by the hash of their text; those that collide displace each other. */
+const routes: string[] = new Array<string>(MAX_CACHED_ROUTES).fill('')
+const PLACEHOLDER = '{id}'
+
 /**
  * The template of a path whose segments are either numbers or words with hardly a digit, as most are: the same
  * answer as the long way gives, in one pass. Null for any other path.
@@ -77,40 +83,71 @@ const PLAIN = Uint8Array.from({ length: 128 }, (_, c) => {
 function plainTemplate(path: string): RouteTemplate | null {
   const length = path.length
   if (length < 2 || length > MAX_SEGMENT_CHARS) return null
-  let route = ''
-  let copied = 0
-  let ids: string[] | null = null
+  let count = 0
   let segments = 0
+  let hash = 0
   for (let p = 0; p < length; ) {
     if (path.charCodeAt(p) !== SLASH || ++segments > MAX_SEGMENTS) return null
     const start = ++p
     let digits = 0
+    const before = hash
     for (; p < length; p++) {
       const c = path.charCodeAt(p)
       if (c === SLASH) break
       const kind = c < 128 ? PLAIN[c]! : 0
       if (kind === 0) return null
       if (kind === DIGIT) digits++
+      hash = Math.imul(hash ^ c, 0x01000193)
     }
     const size = p - start
     if (size === 0) return null
-    if (digits === 0 || (digits === 1 && size > 1 && size < 16)) continue
+    if (digits === 0 || (digits === 1 && size > 1 && size < 16)) {
+      hash = Math.imul(hash ^ SLASH, 0x01000193)
+      continue
+    }
     if (digits < size || size > MAX_OBJECT_ID_CHARS) return null
-    route += `${path.slice(copied, start)}{id}`
-    copied = p
-    ids ??= []
-    ids.push(path.slice(start, p))
+    hash = Math.imul(before ^ DIGIT, 0x01000193)
+    numbers[count++] = start
+    numbers[count++] = p
   }
-  if (ids === null) return { route: knownRoute(path), objectIds: NONE }
-  return { route: knownRoute(copied < length ? route + path.slice(copied) : route), objectIds: ids }
+  const objectIds = count === 0 ? NONE : idsOf(path, count)
+  return { route: knownRoute(path, count, (hash ^ (hash >>> 15)) & (MAX_CACHED_ROUTES - 1)), objectIds }
 }
 
-/** One string object per route, so that later look-ups by route do not hash it again. */
-function knownRoute(route: string): string {
-  const known = routes.get(route)
-  if (known !== undefined) return known
-  routes.set(route, route)
+function idsOf(path: string, count: number): string[] {
+  const ids: string[] = []
+  for (let i = 0; i < count; i += 2) ids.push(path.slice(numbers[i], numbers[i + 1]))
+  return ids
+}
+
+/** One string object per route, so that it is rarely built and later look-ups do not hash it again. */
+function knownRoute(path: string, count: number, place: number): string {
+  const known = routes[place]!
+  if (isRouteOf(known, path, count)) return known
+  let route = ''
+  let copied = 0
+  for (let i = 0; i < count; i += 2) {
+    route += path.slice(copied, numbers[i]) + PLACEHOLDER
+    copied = numbers[i + 1]!
+  }
+  route += path.slice(copied)
+  routes[place] = route
   return route
+}
+
+/** Whether `route` is `path` with its numbers replaced. */
+function isRouteOf(route: string, path: string, count: number): boolean {
+  let p = 0
+  let r = 0
+  for (let i = 0; i <= count; i += 2) {
+    const end = i === count ? path.length : numbers[i]!
+    for (; p < end; p++, r++) if (route.charCodeAt(r) !== path.charCodeAt(p)) return false
+    if (i === count) break
+    for (let k = 0; k < PLACEHOLDER.length; k++, r++)
+      if (route.charCodeAt(r) !== PLACEHOLDER.charCodeAt(k)) return false
+    p = numbers[i + 1]!
+  }
+  return r === route.length
 }
 
 /** Path segments as a server resolves them: percent escapes decoded, empty and dot segments removed. */

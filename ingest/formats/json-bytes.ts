@@ -21,10 +21,14 @@ const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
 let view = new DataView<ArrayBufferLike>(new ArrayBuffer(0))
 let base = 0
 
-/** Makes `b` the line that the functions of this file look at. Lines mostly share few large buffers. */
-export function openBytes(b: Uint8Array): void {
+/**
+ * Makes `b` the line that the functions of this file look at, and gives the view of the buffer that it lies
+ * in. Lines mostly share few large buffers.
+ */
+export function openBytes(b: Uint8Array): DataView {
   if (view.buffer !== b.buffer) view = new DataView(b.buffer)
   base = b.byteOffset
+  return view
 }
 
 /**

@@ -32,11 +32,14 @@ import {
   wellFormed,
 } from './json-fields.ts'
 import { MAX_SLOTS, type Shape, type ShapeNode } from './json-shape.ts'
+import { SeenKey } from './seen-key.ts'
 import { KnownText, type TextTable } from './text-table.ts'
 
 /** A text with escapes; seen as TEXT from outside. */
 const ESCAPED_TEXT = 8
 const EMPTY = Buffer.alloc(0)
+/** All is forgotten when lines have shown this many different keys: few of them can be the gateway's own. */
+const MAX_SEEN_KEYS = 2_048
 
 /**
  * Reads the watched members of a JSON object in one pass over its bytes. It checks the whole syntax, but
@@ -51,6 +54,13 @@ export class JsonScanner implements Fields {
   readonly #ends = new Int32Array(MAX_SLOTS)
   readonly #texts: TextTable
   #bytes: Buffer = EMPTY
+  #view: DataView = new DataView(EMPTY.buffer)
+  #shape: Shape | null = null
+  #root: SeenKey = new SeenKey(null, this.#view, 0, 0)
+  #roots = new WeakMap<Shape, SeenKey>()
+  #learnt = 0
+  /** Where the key ends that was read last, colon included. */
+  #keyEnd = 0
 
   constructor(texts: TextTable) {
     this.#texts = texts
@@ -59,37 +69,94 @@ export class JsonScanner implements Fields {
   /** True when the bytes are one well-formed, ordinary object. */
   scan(bytes: Buffer, shape: Shape): boolean {
     this.#bytes = bytes
-    openBytes(bytes)
+    this.#view = openBytes(bytes)
     this.#kinds.fill(ABSENT, 0, shape.nodes.length)
     const start = skipSpace(bytes, 0)
     if (bytes[start] !== OPEN_OBJECT) return false
-    const end = this.#object(bytes, shape.root, start + 1, 1)
+    const end = this.#members(bytes, this.#rootOf(shape), start + 1, 1)
     return end > 0 && skipSpace(bytes, end) === bytes.length
   }
 
-  #object(b: Buffer, node: ShapeNode, from: number, depth: number): number {
+  /** What earlier lines of this shape taught about the order of members. */
+  #rootOf(shape: Shape): SeenKey {
+    if (shape === this.#shape && this.#learnt < MAX_SEEN_KEYS) return this.#root
+    if (this.#learnt >= MAX_SEEN_KEYS) {
+      this.#learnt = 0
+      this.#roots = new WeakMap()
+    }
+    this.#shape = shape
+    this.#root = this.#roots.get(shape) ?? new SeenKey(shape.root, this.#view, 0, 0)
+    this.#roots.set(shape, this.#root)
+    return this.#root
+  }
+
+  /**
+   * The members of an object whose brace stands before `from`. Members of an object that nobody reads are
+   * only checked.
+   */
+  #members(b: Buffer, object: SeenKey, from: number, depth: number): number {
     if (depth > MAX_DEPTH) return -1
     let p = skipSpace(b, from)
     if (b[p] === CLOSE_OBJECT) return p + 1
+    const view = this.#view
+    const base = b.byteOffset
+    const end = base + b.length
+    let key = object.inside
+    let previous: SeenKey | null = null
     for (;;) {
-      if (b[p] !== QUOTE) return -1
-      const keyStart = ++p
-      p = plainEnd(b, p)
-      if (b[p] !== QUOTE) return -1
-      const child = node.find(b, keyStart, p)
-      p = skipSpace(b, p + 1)
-      if (b[p] !== COLON) return -1
-      p = skipSpace(b, p + 1)
-      p = child === null ? skipValue(b, p, depth) : this.#watched(b, child, p, depth)
+      if (key === null || !key.standsAt(view, base + p, end)) {
+        key = this.#readKey(b, object, p)
+        if (key === null) return -1
+        if (previous === null) object.inside = key
+        else previous.next = key
+        p = this.#keyEnd
+      } else {
+        p += key.length
+      }
+      p = skipSpace(b, p)
+      p = key.node === null ? this.#unread(b, key, p, depth) : this.#watched(b, key, key.node, p, depth)
       if (p < 0) return -1
       p = skipSpace(b, p)
-      if (b[p] === CLOSE_OBJECT) return p + 1
-      if (b[p] !== COMMA) return -1
+      const c = b[p]
+      if (c === CLOSE_OBJECT) return p + 1
+      if (c !== COMMA) return -1
       p = skipSpace(b, p + 1)
+      previous = key
+      key = key.next
     }
   }
 
-  #watched(b: Buffer, node: ShapeNode, start: number, depth: number): number {
+  /** Reads `"key" :` the long way and leaves its end in `#keyEnd`; null when it is odd. */
+  #readKey(b: Buffer, object: SeenKey, from: number): SeenKey | null {
+    if (b[from] !== QUOTE) return null
+    let p = plainEnd(b, from + 1)
+    const isPlain = b[p] === QUOTE
+    if (!isPlain) {
+      // An escape may spell a watched name; where nothing is watched it is only checked.
+      p = object.node === null ? skipString(b, p) - 1 : -1
+      if (p < 0) return null
+    }
+    const close = p
+    p = skipSpace(b, close + 1)
+    if (b[p] !== COLON) return null
+    this.#keyEnd = p + 1
+    const { byteOffset } = b
+    const isExact = isPlain && p === close + 1
+    const known = isExact ? object.find(this.#view, byteOffset + from, byteOffset + p + 1) : null
+    if (known !== null) return known
+    const node = object.node === null ? null : object.node.find(b, from + 1, close)
+    const key = new SeenKey(node, this.#view, byteOffset + from, byteOffset + p + 1)
+    if (isExact && this.#learnt < MAX_SEEN_KEYS && object.keep(key)) this.#learnt++
+    return key
+  }
+
+  #unread(b: Buffer, key: SeenKey, start: number, depth: number): number {
+    const c = b[start]
+    if (c === QUOTE) return skipString(b, start + 1)
+    return c === OPEN_OBJECT ? this.#members(b, key, start + 1, depth + 1) : skipValue(b, start, depth)
+  }
+
+  #watched(b: Buffer, key: SeenKey, node: ShapeNode, start: number, depth: number): number {
     const slot = node.slot
     if (this.#kinds[slot] !== ABSENT) return -1
     const c = b[start]!
@@ -99,7 +166,7 @@ export class JsonScanner implements Fields {
     if (c === OPEN_OBJECT) {
       kind = OBJECT
       this.#kinds[slot] = OBJECT
-      end = node.children.size > 0 ? this.#object(b, node, start + 1, depth + 1) : skipValue(b, start, depth)
+      end = node.children.size > 0 ? this.#members(b, key, start + 1, depth + 1) : skipValue(b, start, depth)
     } else if (c === OPEN_ARRAY) {
       kind = ARRAY
       end = skipValue(b, start, depth)

@@ -10,6 +10,7 @@ import { type EventReader, jsonFormat } from './json-format.ts'
 import { KONG, type KongPlan, kongPlan } from './kong-fields.ts'
 import { kongIdentity } from './kong-identity.ts'
 import type { Line } from './line.ts'
+import type { KnownText } from './text-table.ts'
 
 export const MAX_PATH_CHARS = 2_048
 export const MAX_USER_AGENT_CHARS = 256
@@ -150,7 +151,11 @@ function targetOf(f: Fields, line: Line, status: number | null): Target {
 /** A header that was sent twice is logged as an array; the first counts. */
 function userAgentOf(f: Fields): string | null {
   const kind = f.kind(KONG.userAgent)
-  if (kind === TEXT) return withoutTokens(cutText(f.known(KONG.userAgent).text, MAX_USER_AGENT_CHARS))
+  if (kind === TEXT) {
+    const known = f.known(KONG.userAgent)
+    known.agent ??= withoutTokens(cutText(known.text, MAX_USER_AGENT_CHARS))
+    return known.agent
+  }
   if (kind !== ARRAY) return null
   const list = f.value(KONG.userAgent)
   const first: unknown = Array.isArray(list) ? list[0] : null
@@ -165,8 +170,9 @@ function recordsOf(
   status: number | null,
 ): RecordsCount {
   for (const slot of plan.recordHeaders) {
-    if (f.kind(slot) === ABSENT) continue
-    const records = countOf(f.value(slot))
+    const kind = f.kind(slot)
+    if (kind === ABSENT) continue
+    const records = kind === TEXT ? statedCount(f.known(slot)) : countOf(f.value(slot))
     if (records !== null) return { records, recordsFrom: 'header' }
   }
   if (settings.records.contentRange && f.kind(KONG.contentRange) !== ABSENT) {
@@ -178,6 +184,11 @@ function recordsOf(
     if (records !== null) return { records, recordsFrom: 'field' }
   }
   return estimatedCount(responseBytes, status, settings.records.bytesPerRecord)
+}
+
+function statedCount(known: KnownText): number | null {
+  if (known.count === undefined) known.count = countOf(known.text)
+  return known.count
 }
 
 /**

@@ -7,12 +7,16 @@ const KEY_BYTES = 64
 /** The end of a text tells names apart best (serial numbers, last groups of a UUID). */
 const HASHED_BYTES = 16
 
-/** A repeated text, and what was derived from it: who it names, as an address or as a caller's id. */
+/** A repeated text, and what was derived from it: who it names, as an address or as a caller's id, or how many. */
 export class KnownText {
   readonly text: string
   /** Undefined until asked for; null when the text is no address. */
   address: Address | null | undefined = undefined
   principal: Principal | null = null
+  /** The number of records that it states; undefined until asked for, null when it states none. */
+  count: number | null | undefined = undefined
+  /** What an event keeps of it as a user agent; null until asked for. */
+  agent: string | null = null
 
   constructor(text: string) {
     this.text = text

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import type { LogRecord, PartitionOwner } from '../source.ts'
 import { RECEIVED_AT_HEADER, SOURCE_HEADER } from './kafka-appender.ts'
@@ -38,6 +39,7 @@ export interface ReaderOptions {
 
 const MAX_BATCH_RECORDS = 1_000
 const COMMIT_EVERY_TICKS = 5
+const RANGE_PAUSE_MS = 250
 
 /** What the engine sees of a message on the internal topic. */
 export function logRecord(message: IncomingMessage): LogRecord {
@@ -210,12 +212,26 @@ export class KafkaReader implements MemberHandlers {
     const next = await this.#owner.assigned(claim.partition)
     if (this.#isEnded(claim)) return
     claim.next = next
-    const range = (await this.#options.ranges()).get(claim.partition)
+    const range = await this.#rangeOf(claim)
     if (this.#isEnded(claim)) return
     if (range !== undefined && (next < range.low || next > range.high)) return this.#gap(claim, range)
     claim.stage = 'reading'
     member.seek(this.#options.topic, claim.partition, next)
     member.resume(this.#options.topic, claim.partition)
+  }
+
+  /** Insists while the claim lasts: right after a topic was made, its partitions may have no leader yet. */
+  async #rangeOf(claim: Claim): Promise<OffsetRange | undefined> {
+    for (;;) {
+      try {
+        return (await this.#options.ranges()).get(claim.partition)
+      } catch (error) {
+        if (!(error instanceof CurfewError) || !error.retriable) throw error
+        if (this.#isEnded(claim)) return undefined
+        this.#options.log.warn({ error: error.message }, 'the ends of the event log are asked again')
+        await sleep(RANGE_PAUSE_MS)
+      }
+    }
   }
 
   #isEnded(claim: Claim): boolean {

@@ -77,18 +77,32 @@ export class KafkaSource implements RawSource {
     } finally {
       stop.removeEventListener('abort', end)
       intake.end(null)
+      await intake.settled()
       await member?.close()
     }
   }
 }
 
-/** Holds what was fetched until it is taken, and what was taken until it is acknowledged. */
+/** Records of one fetch and partition that wait to be taken. */
+interface Ready {
+  readonly records: readonly SourcedRecord[]
+  readonly claim: Claim
+  readonly entry: Claim['open'][number]
+}
+
+/**
+ * Holds what was fetched until it is taken, and what was taken until it is acknowledged. What waits together
+ * is taken together: where the taker makes a round trip per batch, batches grow with the load.
+ */
 class Intake implements MemberHandlers {
   readonly #options: KafkaSourceOptions
   readonly #heartbeatMs: number
   readonly #maxUnacknowledged: number
   readonly #claims = new Map<string, Claim>()
-  readonly #ready: { readonly batch: RawBatch; readonly claim: Claim }[] = []
+  readonly #ready: Ready[] = []
+  /** Partitions with acknowledged records that are not committed yet. */
+  readonly #uncommitted = new Map<Claim, number>()
+  #committing: Promise<void> | null = null
   #unacknowledged = 0
   #room: Deferred<void> | null = null
   #taker: Deferred<void> | null = null
@@ -137,13 +151,30 @@ class Intake implements MemberHandlers {
 
   async next(): Promise<RawBatch | null> {
     while (!this.#ended) {
-      const entry = this.#ready.shift()
-      if (entry !== undefined) return entry.batch
+      if (this.#ready.length > 0) return this.#takeReady()
       this.#taker = deferred()
       await this.#taker.promise
     }
     if (this.#error !== null) throw this.#error
     return null
+  }
+
+  #takeReady(): RawBatch {
+    let count = 0
+    let records = 0
+    for (const ready of this.#ready) {
+      if (count > 0 && records + ready.records.length > MAX_BATCH_RECORDS) break
+      records += ready.records.length
+      count += 1
+    }
+    const taken = this.#ready.splice(0, count)
+    const first = taken[0]
+    return {
+      records: taken.length === 1 && first !== undefined ? first.records : taken.flatMap((r) => r.records),
+      ack: async () => {
+        for (const { claim, entry } of taken) this.#acknowledge(claim, entry)
+      },
+    }
   }
 
   async batch(batch: IncomingBatch): Promise<void> {
@@ -191,26 +222,46 @@ class Intake implements MemberHandlers {
     const entry = { next: last.offset + 1, acknowledged: false }
     claim.open.push(entry)
     this.#unacknowledged += 1
-    this.#ready.push({ claim, batch: { records, ack: () => this.#acknowledge(claim, entry) } })
+    this.#ready.push({ claim, entry, records })
     batch.resolve(last.offset)
     this.#taker?.resolve()
   }
 
-  async #acknowledge(claim: Claim, entry: Claim['open'][number]): Promise<void> {
+  #acknowledge(claim: Claim, entry: Claim['open'][number]): void {
     if (entry.acknowledged || !claim.valid) return
     entry.acknowledged = true
     this.#unacknowledged -= 1
     this.#makeRoom()
     let next = -1
     while (claim.open[0]?.acknowledged === true) next = claim.open.shift()?.next ?? next
-    if (next < 0 || this.#member === null) return
-    try {
-      await this.#member.commit([{ topic: claim.topic, partition: claim.partition, offset: next }])
-    } catch (error) {
-      // Uncommitted records come again and are recognised by their position, so this is no failure.
-      const { log = SILENT, name } = this.#options
-      log.warn({ source: name, error: String(error) }, 'an acknowledged batch could not be committed')
+    if (next < 0) return
+    this.#uncommitted.set(claim, next)
+    this.#committing ??= this.#commit().finally(() => {
+      this.#committing = null
+    })
+  }
+
+  /**
+   * Commits until nothing is left to commit, beside the taker: uncommitted records come again and are
+   * recognised by their position, so neither a delay nor an error here loses or repeats anything.
+   */
+  async #commit(): Promise<void> {
+    while (this.#uncommitted.size > 0) {
+      const due = [...this.#uncommitted].filter(([claim]) => claim.valid)
+      this.#uncommitted.clear()
+      if (due.length === 0 || this.#member === null) return
+      try {
+        await this.#member.commit(due.map(([{ topic, partition }, offset]) => ({ topic, partition, offset })))
+      } catch (error) {
+        const { log = SILENT, name } = this.#options
+        log.warn({ source: name, error: String(error) }, 'an acknowledged batch could not be committed')
+      }
     }
+  }
+
+  /** Resolves when everything acknowledged so far is committed. */
+  async settled(): Promise<void> {
+    await this.#committing
   }
 
   #makeRoom(): void {

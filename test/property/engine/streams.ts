@@ -1,0 +1,175 @@
+import fc from 'fast-check'
+import type { AccessEvent, Principal, RefusedBy } from '../../../core/event.ts'
+import { eventTime } from '../../../core/time.ts'
+import type { ControlEffect } from '../../../engine/control-records.ts'
+import type { Partition } from '../../../engine/partition.ts'
+import {
+  address,
+  call,
+  consumer,
+  type EngineOptions,
+  MONDAY,
+  settingsFor,
+} from '../../scenarios/engine/traffic.ts'
+
+/** Callers of two tenants, some of whom share a name, and one without identity. */
+const PRINCIPALS: readonly (readonly [string, Principal])[] = [
+  ['acme', consumer('orders')],
+  ['globex', consumer('orders')],
+  ['acme', consumer('billing')],
+  ['acme', { kind: 'sub', id: 'orders', label: 'orders', verified: true }],
+  ['globex', address('203.0.113.9')],
+]
+
+/** One thing that happens to a partition. */
+export type Happening =
+  | { readonly kind: 'event'; readonly event: AccessEvent }
+  | { readonly kind: 'repeat'; readonly back: number }
+  | { readonly kind: 'tick'; readonly aheadMs: number }
+  | { readonly kind: 'settings'; readonly options: EngineOptions }
+  | { readonly kind: 'close'; readonly verdict: 'accept' | 'dismiss' }
+  | { readonly kind: 'release' }
+
+interface Drawn {
+  readonly who: number
+  readonly gapMs: number
+  readonly lateMs: number
+  readonly records: number
+  readonly status: number
+  readonly refusedBy: RefusedBy
+  readonly token: boolean
+}
+
+const drawn: fc.Arbitrary<Drawn> = fc.record({
+  who: fc.nat(PRINCIPALS.length - 1),
+  gapMs: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 20_000 }) },
+    { weight: 3, arbitrary: fc.integer({ min: 0, max: 5_400_000 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 200_000_000 }) },
+  ),
+  lateMs: fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 9_000_000 })),
+  records: fc.oneof(
+    { weight: 3, arbitrary: fc.integer({ min: 0, max: 20 }) },
+    fc.integer({ min: 0, max: 2_000_000 }),
+  ),
+  status: fc.constantFrom(200, 200, 200, 404, 500),
+  refusedBy: fc.constantFrom<RefusedBy[]>(null, null, null, null, 'gateway', 'curfew', 'upstream'),
+  token: fc.boolean(),
+})
+
+type Step = { readonly kind: 'event'; readonly drawn: Drawn } | Exclude<Happening, { kind: 'event' }>
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 30,
+    arbitrary: drawn.map((d): Step => ({ kind: 'event', drawn: d })),
+  },
+  { weight: 3, arbitrary: fc.nat(20).map((back): Step => ({ kind: 'repeat', back })) },
+  { weight: 1, arbitrary: fc.nat(9_000_000).map((aheadMs): Step => ({ kind: 'tick', aheadMs })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({
+        mode: fc.constantFrom<('observe' | 'enforce')[]>('observe', 'enforce'),
+        values: fc.record({
+          minIncidentSurprise: fc.integer({ min: 1, max: 4 }),
+          quietSeconds: fc.integer({ min: 60, max: 7_200 }),
+        }),
+      })
+      .map((options): Step => ({ kind: 'settings', options })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom<('accept' | 'dismiss')[]>('accept', 'dismiss')
+      .map((verdict): Step => ({ kind: 'close', verdict })),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'release' }) },
+)
+
+/** Random lives of a partition: calls, repeats, lateness, refusals and every kind of control record. */
+export const happenings: fc.Arbitrary<Happening[]> = fc
+  .array(step, { minLength: 20, maxLength: 160, size: 'max' })
+  .map((steps) => {
+    let time = MONDAY
+    return steps.map((s, number): Happening => {
+      if (s.kind !== 'event') return s
+      time += s.drawn.gapMs
+      return { kind: 'event', event: eventOf(s.drawn, time, number) }
+    })
+  })
+
+function eventOf(d: Drawn, time: number, number: number): AccessEvent {
+  const [tenant, principal] = PRINCIPALS[d.who]!
+  const at = time - d.lateMs
+  const iat = Math.floor(at / 1000) - 60
+  return call(at, principal, {
+    id: `request-${number}`,
+    time: eventTime(at),
+    tenant,
+    records: d.records,
+    responseBytes: d.records * 400,
+    status: d.refusedBy === null ? d.status : 403,
+    refusedBy: d.refusedBy,
+    token: d.token
+      ? { iss: 'https://id.example', sub: principal.id, jti: `t${number % 3}`, iat, exp: null, scopes: [] }
+      : null,
+  })
+}
+
+/** Settings under which short random lives open incidents and reach every rung of the ladder. */
+export const EAGER: EngineOptions = {
+  values: {
+    minIncidentSurprise: 1,
+    falseAlarmBudget: 200,
+    throttleSurprise: 2,
+    revokeSurprise: 2,
+    persistenceEvents: 1,
+    revokeAttempts: 1,
+    impactRecords: 1,
+    holdSeconds: 600,
+  },
+}
+
+/** Applies one happening; `past` are the events so far. Control effects go through `control`. */
+export function happen(
+  engine: Partition,
+  happening: Happening,
+  past: AccessEvent[],
+  control: (effect: ControlEffect) => void,
+): void {
+  switch (happening.kind) {
+    case 'event':
+      past.push(happening.event)
+      engine.step(happening.event)
+      return
+    case 'repeat': {
+      const event = past[past.length - 1 - happening.back]
+      if (event !== undefined) engine.step(event)
+      return
+    }
+    case 'tick':
+      control({ kind: 'tick', time: engine.clock.now + happening.aheadMs })
+      return
+    case 'settings':
+      control({
+        kind: 'settings',
+        settings: settingsFor({
+          ...EAGER,
+          ...happening.options,
+          values: { ...EAGER.values, ...happening.options.values },
+        }),
+      })
+      return
+    case 'close': {
+      const [first] = engine.book.openIncidents()
+      control({ kind: 'close-incident', incident: first?.id ?? 'inc_none', verdict: happening.verdict })
+      return
+    }
+    case 'release': {
+      const [first] = engine.book.openIncidents()
+      const decision = first?.issued.at(-1)?.id ?? 'dec_none'
+      control({ kind: 'decision-released', incident: first?.id ?? 'inc_none', decision })
+    }
+  }
+}

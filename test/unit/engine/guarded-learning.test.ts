@@ -1,0 +1,219 @@
+import { describe, expect, it } from 'vitest'
+import { ACTIVITY, CORE, FIXED_BYTES, LEVEL_WEIGHT, MEAN, SEEN } from '../../../baseline/layout.ts'
+import type { Partition } from '../../../engine/partition.ts'
+import {
+  burst,
+  call,
+  consumer,
+  DAY_MS,
+  drain,
+  HOUR_MS,
+  inOrder,
+  MONDAY,
+  OFFICE_HOURS,
+  officeHabit,
+  partition,
+  play,
+  profileBytes,
+  routine,
+} from '../../scenarios/engine/traffic.ts'
+
+const habit = officeHabit('orders')
+const NIGHT = MONDAY + 15 * DAY_MS + 3 * HOUR_MS
+
+/** What is learnt: window statistics, activity and levels; not the running totals and counters in front. */
+function learnt(engine: Partition): Uint8Array {
+  return profileBytes(engine, habit.principal).slice(SEEN, FIXED_BYTES)
+}
+
+function trained(options = {}): Partition {
+  const engine = partition(options)
+  play(engine, routine(habit, MONDAY, 15, 3))
+  // One ordinary call closes what the routine left open, so that only the burst remains to be seen.
+  play(engine, [call(NIGHT - 20 * 60_000, habit.principal, { records: 1, responseBytes: 400 })])
+  return engine
+}
+
+const download = (from = NIGHT, calls = 400) =>
+  burst(habit.principal, from, calls, 1_000, { records: 50, responseBytes: 20_000 })
+
+describe('a hostile burst', () => {
+  it('leaves everything that is learnt byte for byte as it was, when it closes its windows too', () => {
+    const engine = trained()
+    const opened = play(engine, download(NIGHT, 60)).alerts
+    expect(opened[0]?.transition).toBe('opened')
+    const before = learnt(engine)
+    play(engine, download(NIGHT + 60_000, 1_200))
+    const after = learnt(engine)
+    // The one window that closed before the burst was noticed is the minute and ten minutes of the ordinary call.
+    expect(after.slice(ACTIVITY - SEEN, LEVEL_WEIGHT - SEEN)).toEqual(
+      before.slice(ACTIVITY - SEEN, LEVEL_WEIGHT - SEEN),
+    )
+    expect(after).toEqual(before)
+  })
+
+  it('does not move what is known about all', () => {
+    const engine = trained()
+    play(engine, download(NIGHT, 60))
+    const before = structuredClone(engine.knowledge.sums.prior)
+    play(engine, download(NIGHT + 60_000, 1_200))
+    expect(engine.knowledge.sums.prior).toEqual(before)
+  })
+
+  it('is set aside as one bounded sum', () => {
+    const engine = trained()
+    play(engine, download(NIGHT, 1_200))
+    const [incident] = engine.book.openIncidents()
+    expect(incident!.quarantine.count[0]).toBeGreaterThan(10)
+    expect(JSON.stringify(incident).length).toBeLessThan(16_000)
+  })
+
+  it('teaches nothing when it is dismissed, and does not count against the rest of the day', () => {
+    const engine = trained()
+    play(engine, download())
+    const before = learnt(engine)
+    const [incident] = engine.book.openIncidents()
+    expect(engine.close(incident!.id, 'dismiss')).toBe(true)
+    drain(engine)
+    const told = play(engine, [
+      call(NIGHT + 5 * HOUR_MS, habit.principal, { records: 3, responseBytes: 1_500 }),
+    ])
+    expect(told.alerts).toEqual([])
+    play(engine, routine(habit, MONDAY + 16 * DAY_MS, 1, 4).slice(0, 1))
+    expect(learnt(engine).slice(MEAN - SEEN)).toEqual(before.slice(MEAN - SEEN))
+  })
+
+  it('becomes normal when it is accepted: the same night again is no incident', () => {
+    const engine = trained()
+    const nights = (n: number) => download(NIGHT + n * DAY_MS)
+    play(engine, nights(0))
+    let accepted = 0
+    let incidents = 0
+    for (let n = 1; n <= 12; n++) {
+      for (const incident of [...engine.book.openIncidents()]) {
+        engine.close(incident.id, 'accept')
+        accepted++
+      }
+      drain(engine)
+      incidents = play(engine, nights(n)).alerts.filter((a) => a.transition === 'opened').length
+      if (incidents === 0) break
+    }
+    expect(incidents).toBe(0)
+    expect(accepted).toBeLessThan(12)
+  })
+})
+
+describe('our own refusals', () => {
+  it('change no byte of a profile, open nothing and carry no opinion', () => {
+    const engine = trained()
+    const before = profileBytes(engine, habit.principal)
+    for (const event of burst(habit.principal, NIGHT, 5_000, 50, { refusedBy: 'curfew', status: 429 })) {
+      expect(engine.step(event)).toMatchObject({ surprise: null, score: null, duplicate: false })
+    }
+    expect(profileBytes(engine, habit.principal)).toEqual(before)
+    expect(drain(engine)).toEqual({ alerts: [], decisions: [] })
+  })
+
+  it('keep an incident open: it resolves an hour after the last attempt', () => {
+    const engine = trained({ mode: 'observe' })
+    play(engine, download())
+    const lastRefused = NIGHT + 2 * HOUR_MS
+    play(
+      engine,
+      burst(habit.principal, NIGHT + 500_000, 50, (lastRefused - NIGHT - 500_000) / 49, {
+        refusedBy: 'curfew',
+        status: 403,
+      }),
+    )
+    engine.tick(lastRefused + HOUR_MS - 60_000)
+    expect(drain(engine).alerts.filter((a) => a.transition === 'resolved')).toEqual([])
+    engine.tick(lastRefused + HOUR_MS + 1)
+    const [resolved] = drain(engine).alerts
+    expect(resolved).toMatchObject({ transition: 'resolved' })
+    expect(Math.abs(Date.parse(resolved!.time) - lastRefused - HOUR_MS)).toBeLessThan(2)
+  })
+})
+
+/** A caller that asks for more every day: incidents, and the days until the first. */
+function boil(share: number, longest: number): { incidents: number; days: number } {
+  const engine = partition()
+  play(engine, routine({ ...habit, weekdays: [0, 1, 2, 3, 4, 5, 6] }, MONDAY, 21, 3))
+  let factor = 1
+  for (let day = 0; day < longest; day++) {
+    factor *= 1 + share
+    const start = MONDAY + (21 + day) * DAY_MS
+    const calls = OFFICE_HOURS.flatMap((hour) =>
+      burst(habit.principal, start + hour * HOUR_MS, 2, 600_000, {
+        records: Math.round(3 * factor),
+        responseBytes: Math.round(1_500 * factor),
+      }),
+    )
+    const incidents = play(engine, calls).alerts.length
+    if (incidents > 0) return { incidents, days: day + 1 }
+  }
+  return { incidents: 0, days: longest }
+}
+
+describe('slow growth', () => {
+  it('moves what counts as normal by a bounded share per day: the day total by less than 12 %', () => {
+    const engine = partition()
+    const everyDay = { ...habit, weekdays: [0, 1, 2, 3, 4, 5, 6] }
+    play(engine, routine(everyDay, MONDAY, 21, 3))
+    const f = (cell: number) => {
+      const view = engine.residents.slab.at(engine.residents.find('default', habit.principal))
+      return view.f32[view.base / 4 + MEAN / 4 + cell]!
+    }
+    const RECORDS_PER_DAY = 7
+    let before = f(RECORDS_PER_DAY)
+    const growth: number[] = []
+    for (let day = 0; day < 10; day++) {
+      // As much as an attacker likes, every day, with nothing ever being an incident.
+      engine.threshold = 1e9
+      play(engine, [
+        call(MONDAY + (21 + day) * DAY_MS + 9 * HOUR_MS, habit.principal, {
+          records: 1e8,
+          responseBytes: 1e9,
+        }),
+      ])
+      const now = f(RECORDS_PER_DAY)
+      growth.push(Math.exp(now - before) - 1)
+      before = now
+    }
+    expect(Math.max(...growth)).toBeLessThan(0.12)
+  })
+
+  it('by a factor of four a day is noticed within ten days', () => {
+    const { incidents, days } = boil(3, 10)
+    expect(incidents).toBeGreaterThan(0)
+    expect(days).toBeLessThan(10)
+  })
+
+  it("of two percent a day is nobody's business", () => {
+    expect(boil(0.02, 60).incidents).toBe(0)
+  })
+})
+
+describe('a caller whose incident nobody ends', () => {
+  it('is STALE after the longest freeze, so that learning resumes', () => {
+    const engine = trained({ mode: 'observe' })
+    const days = Array.from({ length: 3 * 48 + 4 }, (_, i) => i * HOUR_MS * 0.5)
+    const told = play(engine, inOrder(...days.map((offset) => download(NIGHT + offset, 30))))
+    const [incident] = engine.book.openIncidents()
+    expect(told.alerts.filter((a) => a.transition === 'opened')).toHaveLength(1)
+    expect(incident!.stale).toBe(true)
+    const view = engine.residents.slab.at(engine.residents.find('default', habit.principal))
+    expect(view.bytes[view.base + CORE.flags]! & 1).toBe(1)
+    engine.tick(engine.clock.now + 2 * HOUR_MS)
+    expect(view.bytes[view.base + CORE.flags]! & 1).toBe(0)
+  })
+})
+
+describe('a neighbour', () => {
+  it('learns nothing from what happens to another principal', () => {
+    const engine = trained()
+    play(engine, [call(NIGHT - HOUR_MS, consumer('other'))])
+    const before = profileBytes(engine, consumer('other'))
+    play(engine, download())
+    expect(profileBytes(engine, consumer('other'))).toEqual(before)
+  })
+})

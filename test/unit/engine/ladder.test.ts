@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest'
+import type { Token } from '../../../core/event.ts'
+import { type Incident, openIncident } from '../../../engine/incident.ts'
+import { nextStep, remintStep } from '../../../engine/policy.ts'
+import { DEFAULT_SETTINGS } from '../../../engine/settings.ts'
+import { call, consumer, MONDAY } from '../../scenarios/engine/traffic.ts'
+
+const THRESHOLD = 4
+const ENFORCED = {
+  id: 'dec_1',
+  action: 'throttle',
+  mode: 'enforce',
+  at: MONDAY,
+  holdUntil: MONDAY + 3_600_000,
+} as const
+const token = (jti: string | null, changes: Partial<Token> = {}) => ({
+  iss: 'https://id.example',
+  sub: 'orders',
+  jti,
+  iat: 1_788_700_000,
+  exp: 1_788_710_000,
+  events: 20,
+  ...changes,
+})
+
+/** A strong incident: surprise 10, 500 records in 20 calls. */
+function incident(changes: Partial<Incident> = {}): Incident {
+  const since = { records: 500, requests: 20, bytes: 200_000, events: 20 }
+  return {
+    ...openIncident(call(MONDAY, consumer('orders')), MONDAY),
+    surprise: 10,
+    events: 20,
+    records: 500,
+    requests: 20,
+    bytes: 200_000,
+    since,
+    ...changes,
+  }
+}
+
+const issued = (changes: object = {}) => [
+  { ...ENFORCED, scope: { kind: 'principal', principal: consumer('orders') } as const, ...changes },
+]
+
+const step = (i: Incident, state: 'LEARNING' | 'MATURE' = 'MATURE', at = MONDAY + 1_000) =>
+  nextStep(i, state, THRESHOLD, DEFAULT_SETTINGS, at)
+
+describe('the first rung', () => {
+  it('throttles the principal with the limit that is set', () => {
+    expect(step(incident())).toEqual({
+      rung: 1,
+      action: 'throttle',
+      scope: { kind: 'principal', principal: consumer('orders') },
+      limit: { requests: 1, windowSeconds: 10 },
+      tokenExp: null,
+    })
+  })
+
+  it('blocks where a throttle would still let too much out', () => {
+    expect(step(incident({ records: 100_000 }))).toMatchObject({ rung: 2, action: 'block', limit: null })
+  })
+
+  it.each([
+    ['surprise', { surprise: 5.9 }],
+    ['persistence', { events: 3, since: { records: 500, requests: 3, bytes: 0, events: 3 } }],
+    ['impact', { records: 99, since: { records: 99, requests: 20, bytes: 200_000, events: 20 } }],
+  ])('waits for %s', (_, changes) => {
+    expect(step(incident(changes))).toBeNull()
+  })
+
+  it('asks for a full decade above the incident threshold, however low the setting is', () => {
+    const values = { ...DEFAULT_SETTINGS, throttleSurprise: 2 }
+    expect(nextStep(incident({ surprise: 4.9 }), 'MATURE', THRESHOLD, values, MONDAY)).toBeNull()
+    expect(nextStep(incident({ surprise: 5.1 }), 'MATURE', THRESHOLD, values, MONDAY)).not.toBeNull()
+  })
+
+  it('is open for newcomers too', () => {
+    expect(step(incident(), 'LEARNING')).toMatchObject({ action: 'throttle' })
+  })
+
+  it('is not taken for an incident that ended or that learning has overtaken', () => {
+    expect(step(incident({ stale: true }))).toBeNull()
+    expect(step(incident({ resolvedAt: MONDAY }))).toBeNull()
+  })
+})
+
+describe('the next rung', () => {
+  const held = (changes: Partial<Incident> = {}) =>
+    incident({ rung: 1, issued: issued(), attempts: 10, tokens: [token('t1')], ...changes })
+
+  it('revokes the one token that nearly all surprising calls carried', () => {
+    expect(step(held())).toMatchObject({
+      rung: 3,
+      action: 'revoke-token',
+      scope: { kind: 'token', iss: 'https://id.example', jti: 't1' },
+      tokenExp: 1_788_710_000,
+    })
+  })
+
+  it('names a token without jti by subject and time of issue', () => {
+    expect(step(held({ tokens: [token(null)] }))!.scope).toEqual({
+      kind: 'token-issue',
+      iss: 'https://id.example',
+      sub: 'orders',
+      iat: 1_788_700_000,
+    })
+  })
+
+  it.each([
+    ['fewer refused calls than set', { attempts: 9 }],
+    ['a surprise below the revoke threshold', { surprise: 7.9 }],
+  ])('is not taken for %s', (_, changes) => {
+    expect(step(held(changes))).toBeNull()
+  })
+
+  it('is never a revocation while LEARNING, whatever the caller does', () => {
+    expect(step(held({ attempts: 1e6, surprise: 300 }), 'LEARNING')).toBeNull()
+    expect(remintStep(held({ rung: 3 }), 'LEARNING')).toBeNull()
+  })
+
+  it('goes to the subject when the calls spread over many tokens of it', () => {
+    const tokens = [
+      token('t1', { events: 10 } as Partial<Token>),
+      token('t2', { events: 10 } as Partial<Token>),
+    ]
+    expect(step(held({ tokens }))).toMatchObject({
+      rung: 4,
+      action: 'revoke-token',
+      scope: { kind: 'subject', sub: 'orders', notBefore: null },
+    })
+  })
+
+  it('goes to the credential when tokens do not tell who it is, and to a block when there is none', () => {
+    const tokens = [token('t1', { sub: 'a' }), token('t2', { sub: 'b' })].map((t) => ({ ...t, events: 10 }))
+    expect(step(held({ tokens, credential: 'key-7' }))).toMatchObject({
+      action: 'revoke-credential',
+      scope: { kind: 'credential', credential: 'key-7' },
+    })
+    expect(step(held({ tokens }))).toMatchObject({ rung: 4, action: 'block' })
+  })
+
+  it('does not revoke a subject for calls most of which carried no token', () => {
+    const tokens = [{ ...token('t1'), events: 10 }]
+    expect(step(held({ tokens, otherTokens: 10 }))!.action).toBe('block')
+  })
+
+  it('after a revoked token is its subject, at once for a newer token', () => {
+    expect(remintStep(held({ rung: 3 }), 'MATURE')).toMatchObject({ rung: 4, scope: { kind: 'subject' } })
+    expect(remintStep(held({ rung: 1 }), 'MATURE')).toBeNull()
+    expect(remintStep(held({ rung: 4 }), 'MATURE')).toBeNull()
+  })
+
+  it('does not exist beyond the subject', () => {
+    expect(step(held({ rung: 4, attempts: 1e6 }))).toBeNull()
+  })
+})
+
+describe('a hold that ran out', () => {
+  const later = MONDAY + 3_600_001
+  const none = { records: 0, requests: 0, bytes: 0, events: 0 }
+
+  it('is not renewed by the memory of the old evidence', () => {
+    expect(
+      step(incident({ rung: 1, issued: issued(), since: none, attempts: 99 }), 'MATURE', later),
+    ).toBeNull()
+  })
+
+  it('is renewed by fresh evidence that would have been enough for the first', () => {
+    const since = { records: 120, requests: 5, bytes: 0, events: 5 }
+    expect(step(incident({ rung: 1, issued: issued(), since }), 'MATURE', later)).toMatchObject({
+      action: 'throttle',
+    })
+  })
+
+  it('that was only observed is not renewed but goes up by attempts', () => {
+    const observed = issued({ mode: 'observe' })
+    const up = incident({ rung: 1, issued: observed, since: none, attempts: 10, tokens: [token('t1')] })
+    expect(step(up, 'MATURE', later)).toMatchObject({ action: 'revoke-token' })
+  })
+})
