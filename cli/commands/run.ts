@@ -33,14 +33,19 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   if (service.admin !== null) io.stdout.write(`admin and dashboard at ${service.admin.url}\n`)
   io.stdout.write('curfew is running\n')
   const code = await Promise.race([
-    stopSignal(),
+    stopSignal(role),
     service.failed.catch((error: unknown) => {
       logger.fatal({ error: error instanceof Error ? error.message : String(error) }, 'stopping')
       return 1
     }),
   ])
   await workers?.stop()
-  await service.stop()
+  try {
+    await service.stop()
+  } finally {
+    // The channel to a parent would keep an ended worker alive.
+    if (role === 'detect' && process.connected) process.disconnect()
+  }
   return code
 }
 
@@ -98,10 +103,10 @@ class Workers {
   }
 }
 
-function stopSignal(): Promise<number> {
+function stopSignal(role: Role): Promise<number> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(0))
     // A worker without its parent would go on unseen.
-    process.once('disconnect', () => resolve(0))
+    if (role === 'detect') process.once('disconnect', () => resolve(0))
   })
 }

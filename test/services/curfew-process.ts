@@ -30,6 +30,8 @@ export interface EndedCurfew {
   readonly stderr: string
 }
 
+/** The admin API answers 600 questions a minute. */
+const POLL_MS = 200
 const PATIENCE_MS = 120_000
 
 function launch(options: CurfewOptions) {
@@ -98,10 +100,10 @@ export async function runCurfew(options: CurfewOptions): Promise<EndedCurfew> {
 
 /** Waits until `done` holds; fails with `what` after two minutes. */
 export async function eventually<T>(what: string, question: () => Promise<T | null> | T | null): Promise<T> {
-  for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
+  for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
     const answer = await question()
     if (answer !== null) return answer
-    await sleep(50)
+    await sleep(POLL_MS)
   }
   throw new Error(`still waiting for ${what}`)
 }

@@ -170,6 +170,12 @@ ${more}`
     await sendRound()
     process.kill(before[0]!, 'SIGKILL')
     await sendRound()
+    await eventually('the other worker to go on with its share alone', async () => {
+      const { items } = (await curfew.api('/v1/principals')).body as Page<PrincipalView>
+      return items.some(({ events }) => events === sent) && items.some(({ events }) => events < sent)
+        ? true
+        : null
+    })
     await allCounted()
     const after = await eventually('a new worker', async () => {
       const found = await childrenOf(curfew.child.pid ?? 0)

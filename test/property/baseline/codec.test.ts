@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { copyProfile, decodeProfile, encodeProfile } from '../../../baseline/codec.ts'
 import { FIXED_BYTES, LAYOUT_VERSION } from '../../../baseline/layout.ts'
 import {
@@ -11,6 +11,9 @@ import {
   storedBytesOf,
   unknownSection,
 } from './filled-profile.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const stored = storedBytes(FIXED_BYTES + SECTION_BYTES)
 const unknown = fc.uniqueArray(unknownSection, { selector: (s) => s.name, maxLength: 3 })

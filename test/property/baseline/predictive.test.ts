@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { CELLS, DERIVED, WINDOW_COUNT } from '../../../baseline/layout.ts'
 import { degreesOfFreedom, derive, predict, rangeOf } from '../../../baseline/predictive.ts'
 import {
@@ -12,6 +12,9 @@ import {
 } from '../../../baseline/prior.ts'
 import { ProfileSlab, type ProfileView } from '../../../baseline/slab.ts'
 import { advance, count } from '../../../baseline/windows.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const call = fc.record({
   gapMs: fc.oneof(fc.integer({ min: 0, max: 90_000 }), fc.integer({ min: 0, max: 200_000_000 })),

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   EVEN_ODDS,
   MAX_SURPRISE,
@@ -7,6 +7,9 @@ import {
   studentSurprise,
   zOfSurprise,
 } from '../../../baseline/tail.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const z = fc.integer({ min: 0, max: 60_000 }).map((n) => n / 1_000)
 const dof = fc.integer({ min: 4, max: 30 })

@@ -1,8 +1,11 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { EVEN_ODDS, MAX_SURPRISE } from '../../../baseline/tail.ts'
 import type { VerdictPart } from '../../../core/opinion.ts'
 import { combine } from '../../../engine/combine.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const part: fc.Arbitrary<VerdictPart> = fc.record({
   detector: fc.constantFrom('volume', 'off-hours', 'novelty'),

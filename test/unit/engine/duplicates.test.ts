@@ -1,8 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { AccessEvent } from '../../../core/event.ts'
 import { eventTime } from '../../../core/time.ts'
 import { DuplicateFilter, GENERATION } from '../../../engine/duplicates.ts'
 import { call, consumer, MONDAY } from '../../scenarios/engine/traffic.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const alice = consumer('alice')
 const original = call(MONDAY, alice, { id: 'request-1' })

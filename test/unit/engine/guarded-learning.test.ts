@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ACTIVITY, CORE, FIXED_BYTES, LEVEL_WEIGHT, MEAN, SEEN } from '../../../baseline/layout.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
@@ -17,6 +17,9 @@ import {
   profileBytes,
   routine,
 } from '../../scenarios/engine/traffic.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const habit = officeHabit('orders')
 const NIGHT = MONDAY + 15 * DAY_MS + 3 * HOUR_MS

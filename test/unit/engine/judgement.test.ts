@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { cutCalibration, emptyCalibration, UNITS_PER_DAY } from '../../../engine/calibration.ts'
 import { combine } from '../../../engine/combine.ts'
 import { openIncident } from '../../../engine/incident.ts'
@@ -21,6 +21,9 @@ import {
   routine,
   settingsFor,
 } from '../../scenarios/engine/traffic.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const QUESTION = {
   principal: 'consumer:orders',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { encodeProfile } from '../../../baseline/codec.ts'
 import { FIXED_BYTES } from '../../../baseline/layout.ts'
 import type { AccessEvent } from '../../../core/event.ts'
@@ -16,6 +16,9 @@ import {
   officeHabit,
   routine,
 } from '../../scenarios/engine/traffic.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** Nothing is ever an incident, so that everything is learnt. */
 const CALM: EngineOptions = { values: { minIncidentSurprise: 30 } }
