@@ -42,7 +42,11 @@ const utf8 = new TextDecoder()
 
 /** Key of a profile: the tenant by hash too, since a log field may name it. */
 export function profileStoreKey(identityKey: Uint8Array, tenant: string, principalKey: string): string {
-  return `${PROFILE_PREFIX}${keyedHash(identityKey, tenant).slice(0, 8)}:${keyedHash(identityKey, principalKey)}`
+  return tenantPrefix(identityKey, tenant) + keyedHash(identityKey, principalKey)
+}
+
+function tenantPrefix(identityKey: Uint8Array, tenant: string): string {
+  return `${PROFILE_PREFIX}${keyedHash(identityKey, tenant).slice(0, 8)}:`
 }
 
 /** The prior in force of a partition, from the value under {@link FROZEN_KEY}. */
@@ -67,6 +71,8 @@ export class PartitionState {
   /** Highest position folded per source partition, so that a re-produced record counts once. */
   private sources: Record<string, readonly [number, number]> = {}
   corrupt = 0
+  private lastTenant: string | null = null
+  private lastPrefix = ''
   private loading = emptyLoading()
 
   constructor(partition: Partition, identityKey: Uint8Array) {
@@ -128,12 +134,21 @@ export class PartitionState {
     const { dirty, removed } = residents.takeChanges()
     for (const slot of dirty) {
       const owner = residents.ownerOf(slot)
-      const key = profileStoreKey(this.identityKey, owner.tenant, profileKey(owner.tenant, owner.principal))
+      const key = this.keyOf(owner.tenant, profileKey(owner.tenant, owner.principal))
       puts.set(key, encodeProfile(residents.slab.at(slot), owner, this.sections, residents.unknownOf(slot)))
     }
     for (const key of removed) {
-      deletes.push(profileStoreKey(this.identityKey, key.slice(0, key.indexOf('\u0000')), key))
+      deletes.push(this.keyOf(key.slice(0, key.indexOf('\u0000')), key))
     }
+  }
+
+  /** {@link profileStoreKey}, with the tenant's part remembered: consecutive profiles mostly share it. */
+  private keyOf(tenant: string, principalKey: string): string {
+    if (tenant !== this.lastTenant) {
+      this.lastTenant = tenant
+      this.lastPrefix = tenantPrefix(this.identityKey, tenant)
+    }
+    return this.lastPrefix + keyedHash(this.identityKey, principalKey)
   }
 
   private takeDuplicates(puts: Map<string, Uint8Array>, deletes: string[]): void {

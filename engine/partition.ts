@@ -120,6 +120,10 @@ export class Partition {
       this.overflowed++
       return outcome
     }
+    // People rename things; the profile stays with the stable id.
+    if (this.residents.ownerOf(slot).principal.label !== event.principal.label) {
+      this.residents.relabel(slot, event.principal)
+    }
     this.judgeServed(event, slot, at, incident)
     return outcome
   }
@@ -238,6 +242,7 @@ export class Partition {
     const reminted =
       last !== undefined &&
       last.mode === 'enforce' &&
+      event.refusedBy === null &&
       at > last.at + GRACE_MS &&
       (event.token?.iat ?? 0) * 1000 >= last.at
     const step =
