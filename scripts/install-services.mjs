@@ -10,6 +10,7 @@ export const SERVICES = [
   { program: 'redis-cli', package: 'redis-tools' },
   { program: 'haproxy', package: 'haproxy' },
   { program: 'nginx', package: 'nginx' },
+  { program: 'chromium', package: 'chromium' },
   { program: 'java', package: 'default-jre-headless' },
   { program: 'mvn', package: 'maven' },
 ]

@@ -140,7 +140,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
     const metrics = await fetch(`${curfew.admin}/metrics`, {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     })
-    expect(await metrics.text()).toMatch(/reject\w*\{.*not-json.*\} 1$/m)
+    expect(await metrics.text()).toMatch(/curfew_rejected_total\{reason="[a-z0-9-]+"\} 1$/m)
     expect(await curfew.end('SIGTERM')).toBe(0)
   })
 })

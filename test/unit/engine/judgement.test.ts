@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { cutCalibration, emptyCalibration, UNITS_PER_DAY } from '../../../engine/calibration.ts'
 import { combine } from '../../../engine/combine.ts'
-import { openIncident } from '../../../engine/incident.ts'
+import { addEvidence, openIncident } from '../../../engine/incident.ts'
 import { allowedBy, modeFor } from '../../../engine/modes.ts'
 import { DEFAULT_SETTINGS, SETTING_SPECS } from '../../../engine/settings.ts'
 import { severityOf } from '../../../engine/severity.ts'
@@ -123,7 +123,7 @@ describe('severity', () => {
     [9, 100, 'high'],
     [7, 1_000_000, 'high'],
     [9, 500, 'critical'],
-  ])('of surprise %d with %d records is %3$s', (surprise, records, expected) => {
+  ])('of surprise %d with %d records is %s', (surprise, records, expected) => {
     expect(severityOf(incident(surprise, records), DEFAULT_SETTINGS)).toBe(expected)
   })
 
@@ -241,5 +241,16 @@ describe('an incident', () => {
     expect(openIncident({ ...event }, MONDAY).id).toBe(openIncident(event, MONDAY).id)
     expect(openIncident({ ...event, tenant: 'acme' }, MONDAY).id).not.toBe(openIncident(event, MONDAY).id)
     expect(openIncident({ ...event, id: 'r2' }, MONDAY).id).not.toBe(openIncident(event, MONDAY).id)
+  })
+
+  it('is not turned back by a call that comes late', () => {
+    const incident = openIncident(call(MONDAY, consumer('a')), MONDAY)
+    addEvidence(incident, call(MONDAY + HOUR_MS, consumer('a')), MONDAY + HOUR_MS)
+    addEvidence(incident, call(MONDAY - HOUR_MS, consumer('a')), MONDAY - HOUR_MS)
+    expect(incident).toMatchObject({
+      lastEventAt: MONDAY + HOUR_MS,
+      lastDemandAt: MONDAY + HOUR_MS,
+      events: 2,
+    })
   })
 })
