@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import type { AccessEvent, Principal, RefusedBy } from '../../../core/event.ts'
 import { eventTime } from '../../../core/time.ts'
 import type { ControlEffect } from '../../../engine/control-records.ts'
+import type { Incident } from '../../../engine/incident.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
   address,
@@ -162,14 +163,19 @@ export function happen(
       })
       return
     case 'close': {
-      const [first] = engine.book.openIncidents()
+      const first = firstOpen(engine)
       control({ kind: 'close-incident', incident: first?.id ?? 'inc_none', verdict: happening.verdict })
       return
     }
     case 'release': {
-      const [first] = engine.book.openIncidents()
+      const first = firstOpen(engine)
       const decision = first?.issued.at(-1)?.id ?? 'dec_none'
       control({ kind: 'decision-released', incident: first?.id ?? 'inc_none', decision })
     }
   }
+}
+
+/** The open incident with the lowest id: a person picks by id, and the book promises no order. */
+function firstOpen(engine: Partition): Incident | undefined {
+  return [...engine.book.openIncidents()].sort((a, b) => (a.id < b.id ? -1 : 1))[0]
 }
