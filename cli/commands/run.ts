@@ -42,6 +42,13 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   await workers?.stop()
   try {
     await service.stop()
+  } catch (error) {
+    // Nothing is lost by it: what was not committed is read again at the next start.
+    logger.fatal(
+      { error: error instanceof Error ? error.message : String(error) },
+      'stopped before all was committed',
+    )
+    return 1
   } finally {
     // The channel to a parent would keep an ended worker alive.
     if (role === 'detect' && process.connected) process.disconnect()
