@@ -43,8 +43,6 @@ export const CORE = {
 
 /** Set while an incident froze the profile for too long; cleared when learning has caught up. */
 export const FLAG_STALE = 1
-/** Set once the profile counts in the tenant prior. */
-export const FLAG_IN_PRIOR = 2
 
 export const WINDOW_INDEX = 64 // u32[WINDOW_COUNT]
 export const TOTAL = 80 // f64[CELLS], running totals of the open windows

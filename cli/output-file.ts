@@ -8,9 +8,9 @@ export class OutputFile {
   private readonly fd: number | null
   private pending = ''
 
-  constructor(path: string | undefined, append: boolean) {
+  constructor(path: string | undefined) {
     try {
-      this.fd = path === undefined ? null : openSync(path, append ? 'a' : 'w')
+      this.fd = path === undefined ? null : openSync(path, 'w')
     } catch (cause) {
       const why = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
       throw new CurfewError('USAGE', `cannot write ${path} (${why})`, { cause })

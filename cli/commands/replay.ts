@@ -37,12 +37,11 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   }
   const state = textFlag(args, 'state')
   const settings = settingsOf(config)
-  const append = false
   const outputs: ReplayOptions['outputs'] = {
-    alerts: new OutputFile(textFlag(args, 'alerts'), append),
-    decisions: new OutputFile(textFlag(args, 'decisions'), append),
-    scores: new OutputFile(textFlag(args, 'scores'), append),
-    rejected: new OutputFile(textFlag(args, 'rejected'), append),
+    alerts: new OutputFile(textFlag(args, 'alerts')),
+    decisions: new OutputFile(textFlag(args, 'decisions')),
+    scores: new OutputFile(textFlag(args, 'scores')),
+    rejected: new OutputFile(textFlag(args, 'rejected')),
   }
   const replay = new Replay({
     format,
