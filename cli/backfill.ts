@@ -64,7 +64,7 @@ export class Backfill {
     try {
       return new Backfill(config, source, await openLog(config, logger), clock, logger)
     } catch (cause) {
-      const inUse = cause instanceof CurfewError && ['STORE_FENCED', 'STORE_CONFLICT'].includes(cause.code)
+      const inUse = cause instanceof CurfewError && cause.code === 'STORE_FENCED'
       if (!inUse) throw cause
       throw new CurfewError('USAGE', `stop the running Curfew before a backfill: ${cause.message}`, { cause })
     }

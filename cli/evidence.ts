@@ -31,7 +31,7 @@ export async function openEvidence(config: Config, fetcher: typeof fetch = fetch
   try {
     return storedEvidence(await openStore(config, silent))
   } catch (error) {
-    if (!(error instanceof CurfewError) || error.code !== 'STORE_CONFLICT') throw error
+    if (!(error instanceof CurfewError) || error.code !== 'STORE_FENCED') throw error
     return askedEvidence(config, fetcher)
   }
 }

@@ -161,11 +161,9 @@ export interface DeadLetterTopicOptions {
 /** Dead letters as messages of a Kafka topic, gzip-compressed. */
 export function deadLetterTopic(options: DeadLetterTopicOptions): DeadLetters {
   const { producer, topic, clock, log = SILENT } = options
-  const put = (lines: readonly string[]) =>
-    producer.send(
-      topic,
-      lines.map((line) => ({ value: Buffer.from(line) })),
-      true,
-    )
+  const put = async (lines: readonly string[]) => {
+    const messages = lines.map((line) => ({ value: Buffer.from(line) }))
+    await producer.send(topic, messages, true)
+  }
   return new BufferedDeadLetters(put, clock, log)
 }

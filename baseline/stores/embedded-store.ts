@@ -1,6 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CurfewError } from '../../core/errors.ts'
+import { lockFolder } from '../../files/folder-lock.ts'
 import type {
   ControlRequest,
   OutboxEntry,
@@ -18,7 +19,6 @@ import {
   readValues,
   scanValues,
 } from './embedded-partition.ts'
-import { lockFolder } from './folder-lock.ts'
 import { Journal, type JournalOptions } from './journal.ts'
 import { checkName, checkPartition, checkText, MAX_BODY_BYTES, MAX_DOCUMENT_BYTES } from './limits.ts'
 import { LineFile } from './line-file.ts'
@@ -204,7 +204,7 @@ class EmbeddedStore implements StateStore {
 }
 
 /**
- * Opens state in a local folder. Throws `STORE_CONFLICT` when another process uses the folder,
+ * Opens state in a local folder. Throws `STORE_FENCED` when another process uses the folder,
  * `STORE_CORRUPT` naming file and byte when no state is certain, `STORE_NEWER_LAYOUT` for files of a later
  * release. A torn end, as a crash leaves it, is cut and reported; what was acknowledged is before it.
  */

@@ -49,7 +49,7 @@ async function openStored(open: () => Promise<StateStore>): Promise<StateStore> 
   try {
     return await open()
   } catch (error) {
-    if (!(error instanceof CurfewError) || error.code !== 'STORE_CONFLICT') throw error
+    if (!(error instanceof CurfewError) || error.code !== 'STORE_FENCED') throw error
     const advice = 'stop it, or verify an export: GET /v1/audit/export'
     throw new CurfewError('STORE_UNREACHABLE', `${error.message}; ${advice}`, { cause: error })
   }

@@ -1,8 +1,8 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { CurfewError } from '../../core/errors.ts'
+import { lockFolder } from '../../files/folder-lock.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../source.ts'
 import { type Logger, SILENT } from '../sources/logger.ts'
-import { type FolderLock, lockFolder } from './journal-lock.ts'
 import { JournalWriter, type WriterLimits } from './journal-writer.ts'
 import {
   createSegment,
@@ -34,7 +34,7 @@ const MAX_BATCH_BYTES = MEBIBYTE
 /** The engine's own log as a local folder, with one partition: 0. One process at a time. */
 export class Journal implements EventLog {
   readonly partitions = 1
-  readonly #lock: FolderLock
+  readonly #unlock: () => Promise<void>
   readonly #segments: Segment[]
   readonly #writer: JournalWriter
   readonly #idleMs: number
@@ -44,7 +44,7 @@ export class Journal implements EventLog {
 
   private constructor(
     options: JournalOptions,
-    lock: FolderLock,
+    unlock: () => Promise<void>,
     segments: Segment[],
     handle: FileHandle,
     next: number,
@@ -54,7 +54,7 @@ export class Journal implements EventLog {
       maxBytes: options.maxBytes ?? 8_192 * MEBIBYTE,
       maxPendingBytes: options.maxPendingBytes ?? 64 * MEBIBYTE,
     }
-    this.#lock = lock
+    this.#unlock = unlock
     this.#segments = segments
     this.#idleMs = options.idleMs ?? 1_000
     this.#writer = new JournalWriter(options.folder, segments, handle, next, limits, () => this.#wake())
@@ -67,13 +67,13 @@ export class Journal implements EventLog {
   static async open(options: JournalOptions): Promise<Journal> {
     const { folder } = options
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const lock = await lockFolder(folder)
+    const unlock = await lockFolder(folder)
     try {
       const segments = await openAll(folder)
       const { handle, next } = await openNewest(folder, segments, options.log ?? SILENT)
-      return new Journal(options, lock, segments, handle, next)
+      return new Journal(options, unlock, segments, handle, next)
     } catch (error) {
-      await lock.release()
+      await unlock()
       throw error
     }
   }
@@ -133,7 +133,7 @@ export class Journal implements EventLog {
     this.#closing.abort()
     await this.#reading?.catch(() => undefined)
     await this.#writer.close()
-    await this.#lock.release()
+    await this.#unlock()
   }
 
   async #serve(owner: PartitionOwner, ended: AbortSignal): Promise<void> {

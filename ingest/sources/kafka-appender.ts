@@ -1,5 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
-import type { EventLog } from '../source.ts'
+import type { EventLog, LogRecord } from '../source.ts'
 import type { KafkaProducer, OutgoingMessage } from './kafka-client.ts'
 
 type Entry = Parameters<EventLog['append']>[0][number]
@@ -10,9 +10,23 @@ interface Pending {
   readonly done: (error: unknown) => void
 }
 
-/** Headers of a record on the internal topic. */
-export const SOURCE_HEADER = 'source'
-export const RECEIVED_AT_HEADER = 'received-at'
+/** Told which records are durable now, per partition in the order of their offsets, without a gap. */
+export type Written = (partition: number, records: readonly LogRecord[]) => void
+
+/** The one header of a record on the internal topic: what {@link encodeHeader} makes. */
+export const HEADER = 'curfew'
+
+/** Time of receipt and name of the source in one text: each header of its own costs as much as a record. */
+function encodeHeader({ receivedAt, source }: Pick<Entry, 'receivedAt' | 'source'>): string {
+  return `${receivedAt} ${source}`
+}
+
+/** Null when the text is not what {@link encodeHeader} makes. */
+export function decodeHeader(text: string): { readonly receivedAt: number; readonly source: string } | null {
+  const space = text.indexOf(' ')
+  const receivedAt = space > 0 ? Number(text.slice(0, space)) : Number.NaN
+  return Number.isFinite(receivedAt) ? { receivedAt, source: text.slice(space + 1) } : null
+}
 
 const OVERHEAD_BYTES = 100
 const MAX_PENDING_BYTES = 67_108_864
@@ -26,13 +40,15 @@ export class KafkaAppender {
   readonly #producer: KafkaProducer
   readonly #topic: string
   readonly #maxBatchBytes: number
+  readonly #written: Written
   #pending: Pending[] = []
   #pendingBytes = 0
   #working: Promise<void> | null = null
   #closed = false
 
   /** `maxBatchBytes`: most bytes per partition in a request; below the topic's `max.message.bytes`. */
-  constructor(producer: KafkaProducer, topic: string, maxBatchBytes: number) {
+  constructor(producer: KafkaProducer, topic: string, maxBatchBytes: number, written: Written) {
+    this.#written = written
     this.#producer = producer
     this.#topic = topic
     this.#maxBatchBytes = maxBatchBytes
@@ -66,7 +82,10 @@ export class KafkaAppender {
     while (this.#pending.length > 0) {
       const group = this.#takeGroup()
       try {
-        for (const messages of this.#requests(group)) await this.#producer.send(this.#topic, messages)
+        for (const entries of this.#requests(group)) {
+          const firsts = await this.#producer.send(this.#topic, entries.map(messageOf))
+          this.#tell(entries, firsts)
+        }
       } catch (error) {
         const failed = [...group, ...this.#pending]
         this.#pending = []
@@ -92,24 +111,37 @@ export class KafkaAppender {
     return this.#pending.splice(0, count)
   }
 
+  #tell(entries: readonly Entry[], firsts: ReadonlyMap<number, number>): void {
+    const written = new Map<number, LogRecord[]>()
+    for (const { partition, source, receivedAt, bytes } of entries) {
+      const first = firsts.get(partition)
+      if (first === undefined || first < 0) continue
+      const records = written.get(partition)
+      if (records === undefined) written.set(partition, [{ offset: first, receivedAt, source, bytes }])
+      else records.push({ offset: first + records.length, receivedAt, source, bytes })
+    }
+    for (const [partition, records] of written) this.#written(partition, records)
+  }
+
   /** Cuts a group into requests that the broker takes. */
-  *#requests(group: readonly Pending[]): Generator<OutgoingMessage[]> {
-    let messages: OutgoingMessage[] = []
+  *#requests(group: readonly Pending[]): Generator<readonly Entry[]> {
+    let entries: Entry[] = []
     let sizes = new Map<number, number>()
     for (const entry of group.flatMap((pending) => pending.entries)) {
       const size = entry.bytes.length + OVERHEAD_BYTES
-      if ((sizes.get(entry.partition) ?? 0) + size > this.#maxBatchBytes && messages.length > 0) {
-        yield messages
-        messages = []
+      const before = sizes.get(entry.partition) ?? 0
+      if (before + size > this.#maxBatchBytes && entries.length > 0) {
+        yield entries
+        entries = []
         sizes = new Map()
       }
       sizes.set(entry.partition, (sizes.get(entry.partition) ?? 0) + size)
-      messages.push({
-        partition: entry.partition,
-        value: entry.bytes,
-        headers: { [SOURCE_HEADER]: entry.source, [RECEIVED_AT_HEADER]: String(entry.receivedAt) },
-      })
+      entries.push(entry)
     }
-    if (messages.length > 0) yield messages
+    if (entries.length > 0) yield entries
   }
+}
+
+function messageOf(entry: Entry): OutgoingMessage {
+  return { partition: entry.partition, value: entry.bytes, headers: { [HEADER]: encodeHeader(entry) } }
 }

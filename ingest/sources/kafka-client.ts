@@ -229,6 +229,7 @@ export class KafkaClient {
   }
 }
 
+type FirstOffsets = ReadonlyMap<number, number>
 /** Writes with acks from all in-sync replicas. */
 export class KafkaProducer {
   readonly #producer: Producer
@@ -238,8 +239,8 @@ export class KafkaProducer {
     this.#producer = producer
   }
 
-  /** Resolves when all messages are durable; they keep their order per partition. */
-  async send(topic: string, messages: readonly OutgoingMessage[], gzip = false): Promise<void> {
+  /** Resolves when all are durable, with the first offset of each partition; its others follow without a gap. */
+  async send(topic: string, messages: readonly OutgoingMessage[], gzip = false): Promise<FirstOffsets> {
     this.#connected ??= this.#producer.connect()
     try {
       await this.#connected
@@ -248,7 +249,7 @@ export class KafkaProducer {
       throw kafkaError(error, 'connecting')
     }
     try {
-      await this.#producer.send({
+      const written = await this.#producer.send({
         topic,
         acks: -1,
         compression: gzip ? CompressionTypes.GZIP : CompressionTypes.None,
@@ -258,6 +259,7 @@ export class KafkaProducer {
           value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
         })),
       })
+      return new Map(written.map(({ partition, baseOffset }) => [partition, Number(baseOffset ?? -1)]))
     } catch (error) {
       throw kafkaError(error, `writing to ${topic}`)
     }

@@ -46,7 +46,9 @@ export class KafkaEventLog implements EventLog {
     this.partitions = options.partitions
     this.#client = client
     this.#options = options
-    this.#appender = new KafkaAppender(client.producer(), options.topic, MAX_BATCH_BYTES)
+    const written = (partition: number, records: readonly LogRecord[]) =>
+      this.#reader?.wrote(partition, records)
+    this.#appender = new KafkaAppender(client.producer(), options.topic, MAX_BATCH_BYTES, written)
   }
 
   /** Creates the topic if it is absent. The client stays the caller's to close. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import type { LogRecord, PartitionOwner } from '../source.ts'
-import { RECEIVED_AT_HEADER, SOURCE_HEADER } from './kafka-appender.ts'
+import { decodeHeader, HEADER } from './kafka-appender.ts'
 import type {
   GroupMember,
   IncomingBatch,
@@ -26,6 +26,14 @@ interface Claim {
   /** Whether records came since the last tick. */
   active: boolean
   look: { readonly offset: number; readonly settle: (found: LogRecord | null | CurfewError) => void } | null
+  /** Appends of this process in a row that held exactly what had to come next. */
+  ownInARow: number
+  /** So many in a row stop the fetching; grows each time somebody else wrote after all. */
+  ownNeeded: number
+  /** False while everything that comes is written by this process and handed on without a fetch. */
+  fetching: boolean
+  /** Where it stood when the last tick found more in the log than was handed on; else -1. */
+  behindAt: number
 }
 
 export interface ReaderOptions {
@@ -40,14 +48,18 @@ export interface ReaderOptions {
 const MAX_BATCH_RECORDS = 1_000
 const COMMIT_EVERY_TICKS = 5
 const RANGE_PAUSE_MS = 250
+const OWN_NEEDED = 16
+const MAX_OWN_NEEDED = 65_536
+/** Own records that wait for their owner; beyond it the log is read again later instead of holding them. */
+const MAX_WAITING_RECORDS = 8_192
 
 /** What the engine sees of a message on the internal topic. */
 export function logRecord(message: IncomingMessage): LogRecord {
-  const receivedAt = Number(message.header(RECEIVED_AT_HEADER) ?? message.timestamp)
+  const header = decodeHeader(message.header(HEADER) ?? '')
   return {
     offset: message.offset,
-    receivedAt: Number.isFinite(receivedAt) ? receivedAt : message.timestamp,
-    source: message.header(SOURCE_HEADER) ?? '',
+    receivedAt: header?.receivedAt ?? message.timestamp,
+    source: header?.source ?? '',
     bytes: message.value,
   }
 }
@@ -66,6 +78,7 @@ export class KafkaReader implements MemberHandlers {
   #member: GroupMember | null = null
   #ticking = false
   #ticks = 0
+  #waitingRecords = 0
 
   /** `fail` is called when reading cannot go on. */
   constructor(owner: PartitionOwner, options: ReaderOptions, fail: (error: unknown) => void) {
@@ -89,6 +102,10 @@ export class KafkaReader implements MemberHandlers {
         committed: -1,
         active: false,
         look: null,
+        ownInARow: 0,
+        ownNeeded: OWN_NEEDED,
+        fetching: true,
+        behindAt: -1,
       }
       this.#claims.set(partition, claim)
       void this.#enqueue(partition, () => this.#open(claim, member))
@@ -126,6 +143,55 @@ export class KafkaReader implements MemberHandlers {
     } finally {
       clearInterval(beat)
     }
+  }
+
+  /**
+   * Records that this process just made durable. Where they are exactly what must come next they go to the owner
+   * at once, and a partition that nobody else writes to is not fetched at all: a fetch would bring the same
+   * bytes a round trip later. Whatever does not fit is left to the fetch.
+   */
+  wrote(partition: number, records: readonly LogRecord[]): void {
+    const claim = this.#claims.get(partition)
+    if (claim?.stage !== 'reading') return
+    if (this.#waitingRecords + records.length > MAX_WAITING_RECORDS) {
+      void this.#enqueue(partition, async () => this.#fetchAgain(claim))
+      return
+    }
+    this.#waitingRecords += records.length
+    void this.#enqueue(partition, async () => {
+      this.#waitingRecords -= records.length
+      await this.#handOn(claim, records)
+    })
+  }
+
+  async #handOn(claim: Claim, records: readonly LogRecord[]): Promise<void> {
+    if (claim.stage !== 'reading') return
+    const first = records[0]?.offset ?? claim.next
+    const fresh = records.filter((record) => record.offset >= claim.next)
+    const end = first + records.length
+    if (first > claim.next) return this.#foreign(claim)
+    if (fresh.length === 0) return
+    claim.active = true
+    await this.#owner.records(claim.partition, fresh, true)
+    claim.next = end
+    claim.ownInARow += 1
+    if (!claim.fetching || claim.ownInARow < claim.ownNeeded || this.#isEnded(claim)) return
+    claim.fetching = false
+    this.#member?.pause(this.#options.topic, claim.partition)
+  }
+
+  /** Somebody else writes to the partition too: it takes longer until that is believed to be over. */
+  #foreign(claim: Claim): void {
+    if (!claim.fetching) claim.ownNeeded = Math.min(MAX_OWN_NEEDED, claim.ownNeeded * 4)
+    this.#fetchAgain(claim)
+  }
+
+  #fetchAgain(claim: Claim): void {
+    claim.ownInARow = 0
+    if (claim.fetching || claim.stage !== 'reading') return
+    claim.fetching = true
+    this.#member?.seek(this.#options.topic, claim.partition, claim.next)
+    this.#member?.resume(this.#options.topic, claim.partition)
   }
 
   /**
@@ -177,12 +243,23 @@ export class KafkaReader implements MemberHandlers {
       const { next } = claim
       if (range === undefined) continue
       if (range.low > next) void this.#enqueue(claim.partition, async () => this.#gap(claim, range))
+      else if (next < range.high && !claim.fetching) this.#tickBehind(claim)
       else if (next >= range.high)
         void this.#enqueue(claim.partition, async () => {
           if (claim.stage === 'reading' && claim.next === next)
             await this.#owner.records(claim.partition, [], true)
         })
     }
+  }
+
+  /** Not fetched, and yet the log goes on: at the second look it is not an append of our own under way. */
+  #tickBehind(claim: Claim): void {
+    const { next, behindAt } = claim
+    claim.behindAt = next
+    if (behindAt !== next) return
+    void this.#enqueue(claim.partition, async () => {
+      if (claim.next === next) this.#foreign(claim)
+    })
   }
 
   async #commit(reading: readonly Claim[]): Promise<void> {

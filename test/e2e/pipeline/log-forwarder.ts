@@ -20,7 +20,7 @@ export async function startLogForwarder(
   const lines: string[] = []
   const failures: string[] = []
   const producer = client.producer()
-  let sent: Promise<void> = Promise.resolve()
+  let sent: Promise<unknown> = Promise.resolve()
   const socket = createSocket('udp4').on('message', (message) => {
     const partition = lines.push(message.toString('utf8')) % partitions
     sent = sent

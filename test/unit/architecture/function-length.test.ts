@@ -7,7 +7,17 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome')
-const FOLDERS = ['core', 'ingest', 'baseline', 'detectors', 'engine', 'enforcement', 'alerts', 'admin']
+const FOLDERS = [
+  'core',
+  'files',
+  'ingest',
+  'baseline',
+  'detectors',
+  'engine',
+  'enforcement',
+  'alerts',
+  'admin',
+]
 const fixture = mkdtempSync(join(tmpdir(), 'curfew-length-'))
 afterAll(() => rmSync(fixture, { recursive: true, force: true }))
 

@@ -28,7 +28,17 @@ const files = new Map(
 describe('the repository', () => {
   it('is looked at as a whole', () => {
     const folders = new Set([...files.keys()].map((path) => path.split('/')[0]))
-    for (const folder of ['core', 'ingest', 'baseline', 'engine', 'enforcement', 'alerts', 'cli', 'test']) {
+    for (const folder of [
+      'core',
+      'files',
+      'ingest',
+      'baseline',
+      'engine',
+      'enforcement',
+      'alerts',
+      'cli',
+      'test',
+    ]) {
       expect(folders).toContain(folder)
     }
   })

@@ -9,6 +9,7 @@ export type Rule = (files: Files) => readonly string[]
 
 const PRODUCTION = [
   'core',
+  'files',
   'ingest',
   'baseline',
   'detectors',
@@ -34,8 +35,9 @@ const INTERFACE_FILES = new Set([
 /** Which folders a folder may import, besides itself. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   core: [],
-  ingest: ['core'],
-  baseline: ['core'],
+  files: ['core'],
+  ingest: ['core', 'files'],
+  baseline: ['core', 'files'],
   enforcement: ['core'],
   alerts: ['core'],
   detectors: ['core', 'baseline'],

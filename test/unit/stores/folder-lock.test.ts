@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openEmbeddedStore } from '../../../baseline/stores/embedded-store.ts'
-import { lockFolder } from '../../../baseline/stores/folder-lock.ts'
+import { lockFolder } from '../../../files/folder-lock.ts'
 
 let folder: string
 
@@ -17,7 +19,7 @@ describe('the lock of a folder', () => {
   it('keeps a second store out until the first closes', async () => {
     const store = await openEmbeddedStore({ folder })
     await expect(openEmbeddedStore({ folder })).rejects.toMatchObject({
-      code: 'STORE_CONFLICT',
+      code: 'STORE_FENCED',
       retriable: true,
       message: expect.stringContaining(`process ${process.pid}`),
     })
@@ -52,7 +54,7 @@ describe('the lock of a folder', () => {
   it('is not taken from another host, which cannot be asked', async () => {
     await writeFile(join(folder, 'lock'), '1\nelsewhere\n\n')
     await expect(lockFolder(folder)).rejects.toMatchObject({
-      code: 'STORE_CONFLICT',
+      code: 'STORE_FENCED',
       message: expect.stringContaining('on host "elsewhere"'),
     })
   })
@@ -61,5 +63,28 @@ describe('the lock of a folder', () => {
     await writeFile(join(folder, 'lock'), `999999999\n${hostname()}\n\n`)
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(folder)))
     expect(outcomes.filter(({ status }) => status === 'fulfilled').length).toBe(1)
+  })
+
+  it('is taken over although a process died while it took it over', async () => {
+    const gone = `999999999\n${hostname()}\n\n`
+    await writeFile(join(folder, 'lock'), gone)
+    const claim = createHash('sha256').update(gone).digest('hex').slice(0, 16)
+    await writeFile(join(folder, `lock.${claim}`), `999999998\n${hostname()}\n\n`)
+    const unlock = await lockFolder(folder)
+    expect(await readdir(folder)).toEqual(['lock'])
+    await unlock()
+  })
+
+  it('is held by one process at a time, whoever dies and whoever starts', async () => {
+    for (let round = 0; round < 30; round++) {
+      await writeFile(join(folder, 'lock'), `999999999\n${hostname()}\n\n${round}\n`)
+      const starters = Array.from({ length: 12 }, (_, i) => sleep(i % 3).then(() => lockFolder(folder)))
+      const unlocks = (await Promise.allSettled(starters)).flatMap((r) =>
+        r.status === 'fulfilled' ? [r.value] : [],
+      )
+      expect(unlocks.length).toBe(1)
+      await unlocks[0]!()
+      expect(await readdir(folder)).toEqual([])
+    }
   })
 })
