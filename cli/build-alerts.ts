@@ -79,7 +79,6 @@ function undoCommand(_incident: string, decisions: readonly DecisionStatus[]): s
 
 function statusOf(enforcer: Enforcer, incident: string): readonly DecisionStatus[] {
   return enforcer
-    .views()
-    .filter((view) => view.decision.incident === incident)
+    .viewsOf(incident)
     .map(({ decision, status, until }) => ({ decision, status, until: isLive(status) ? until : null }))
 }

@@ -99,7 +99,7 @@ class LiveControlPlane implements ControlPlane {
   }
 
   private decisionsOf(incident: string): readonly DecisionView[] {
-    return this.options.enforcer.views().filter((view) => view.decision.incident === incident)
+    return this.options.enforcer.viewsOf(incident)
   }
 
   async closeIncident(

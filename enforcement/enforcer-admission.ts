@@ -4,21 +4,22 @@ import { holdEnd, principalKey, staleReason, standingReason, targetsOf } from '.
 import type { EnforcerOptions } from './enforcer-options.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import { DEFAULT_GUARD, type GuardSettings, guardReason } from './guard.ts'
-import { isLive, type LedgerEntry } from './ledger.ts'
+import type { LedgerEntry } from './ledger.ts'
+import type { EntryBook } from './ledger-book.ts'
 
 /** Decides whether a decision acts, waits for a person or is withheld. */
 export class Admission {
   readonly #options: EnforcerOptions
   readonly #guard: GuardSettings
-  readonly #entries: () => Iterable<LedgerEntry>
+  readonly #book: EntryBook
   readonly #restricted = new Map<string, number>()
   readonly maxEvidenceAgeMs: number
   readonly maxTokenSeconds: number
   #guardWarnedAt = Number.NEGATIVE_INFINITY
 
-  constructor(options: EnforcerOptions, entries: () => Iterable<LedgerEntry>) {
+  constructor(options: EnforcerOptions, book: EntryBook) {
     this.#options = options
-    this.#entries = entries
+    this.#book = book
     this.#guard = options.guard ?? DEFAULT_GUARD
     this.maxEvidenceAgeMs = options.maxEvidenceAgeMs ?? 300_000
     this.maxTokenSeconds = options.maxTokenLifetimeSeconds ?? 86_400
@@ -46,7 +47,7 @@ export class Admission {
       this.allowReason(decision) ??
       this.impossible(decision, until, now)
     if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
-    const standing = standingReason(issued, this.#entries())
+    const standing = standingReason(issued, this.#book.ofPrincipal(decision))
     if (standing !== null) return { ...blank, status: 'superseded', statusReason: standing }
     const guarded = this.#guarded(decision, now)
     if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }
@@ -66,7 +67,7 @@ export class Admission {
       principal: principalKey(decision),
       restricted: this.#restricted,
       knownPrincipals: this.#options.knownPrincipals?.() ?? 0,
-      liveRules: [...this.#entries()].filter((entry) => isLive(entry.status)).length,
+      liveRules: this.#book.live,
     })
     if (reason !== null && now - this.#guardWarnedAt >= this.#guard.windowMs) {
       this.#guardWarnedAt = now

@@ -5,7 +5,6 @@ import {
   effectiveBy,
   type Hold,
   holdEnd,
-  principalKey,
   ruleOf,
   staleReason,
   statusFrom,
@@ -39,7 +38,7 @@ export class Enforcer {
   constructor(options: EnforcerOptions) {
     this.#options = options
     this.#book = new EntryBook(options.ledger, options.logger, options.onChange ?? (() => undefined))
-    this.#admission = new Admission(options, () => this.#book.values())
+    this.#admission = new Admission(options, this.#book)
     this.#reconcilers = options.gateways.map((gateway) => this.#reconcilerFor(gateway))
   }
 
@@ -86,8 +85,9 @@ export class Enforcer {
   }
 
   /**
-   * Takes a decision: durable in the ledger before anything is done, once per id. Rejects when the ledger
-   * cannot save it; nothing has happened then and the same call may be repeated.
+   * Takes a decision that the outbox holds already, once per id: the gateways are asked at once, while the ledger
+   * saves it. Resolves when it is saved. Rejects when the ledger cannot save it; the same call may be repeated
+   * and then saves what has become of it.
    */
   async accept(decision: Decision): Promise<'new' | 'known'> {
     const under = this.#accepting.get(decision.id)
@@ -95,7 +95,8 @@ export class Enforcer {
       await under
       return 'known'
     }
-    if (this.#book.get(decision.id) !== undefined) return 'known'
+    if (this.#book.get(decision.id) !== undefined)
+      return (await this.#book.resave(decision.id)) ? 'new' : 'known'
     const admission = this.#admit(decision)
     this.#accepting.set(decision.id, admission)
     try {
@@ -112,9 +113,14 @@ export class Enforcer {
     const entry = this.#admission.judge(decision, now)
     // Noted before the save, so that decisions arriving together cannot pass the guard together.
     if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, now)
-    await this.#book.save(entry)
-    if (decision.action === 'release') await this.#releaseMatching(decision)
-    else if (entry.status === 'pending') this.#act(entry)
+    if (entry.status !== 'pending') {
+      await this.#book.save(entry)
+      if (decision.action === 'release') await this.#releaseMatching(decision)
+      return
+    }
+    const saving = this.#book.begin(entry)
+    this.#act(entry)
+    await saving
   }
 
   #act(entry: LedgerEntry): void {
@@ -130,13 +136,8 @@ export class Enforcer {
 
   /** Ends what has run out, whatever the gateways do. */
   #expire(): void {
-    const now = this.#options.clock.now()
-    for (const entry of this.#book.values()) {
-      const { decision, status } = entry
-      if (isLive(status) && (entry.until ?? 0) <= now) this.#end(entry, 'expired', null)
-      const lapses = decision.evidenceAt + decision.holdSeconds * 1_000
-      if (status === 'awaiting-approval' && lapses <= now)
-        this.#end(entry, 'expired', 'nobody approved it in time')
+    for (const entry of this.#book.due(this.#options.clock.now())) {
+      this.#end(entry, 'expired', isLive(entry.status) ? null : 'nobody approved it in time')
     }
   }
 
@@ -148,7 +149,7 @@ export class Enforcer {
   #desired(gateway: GatewayAdapter): readonly Rule[] {
     this.#expire()
     const rules: Rule[] = []
-    for (const entry of this.#book.values()) {
+    for (const entry of this.#book.open()) {
       if (!isLive(entry.status) || !this.#admission.targets(entry.decision).includes(gateway)) continue
       const rule = this.#objection(entry.decision.id) === null ? ruleOf(entry) : null
       if (rule !== null) rules.push(rule)
@@ -194,7 +195,7 @@ export class Enforcer {
       return
     }
     // The gateway could not be read: whoever waits for it should see why.
-    for (const entry of this.#book.values()) {
+    for (const entry of this.#book.open()) {
       const waits = entry.status === 'pending' || entry.status === 'failed'
       if (waits && this.#admission.targets(entry.decision).includes(gateway))
         this.#book.update(withReceipt(entry, receipt))
@@ -221,7 +222,7 @@ export class Enforcer {
     const strong = this.#book.get(id)
     const holds = this.#holds.get(id)
     if (strong === undefined || holds === undefined) return
-    for (const weak of this.#book.values()) {
+    for (const weak of this.#book.ofPrincipal(strong.decision)) {
       if (!isLive(weak.status) || !supersedes(strong, weak) || supersedes(weak, strong)) continue
       const weakHolds = this.#holds.get(weak.decision.id)
       const needed = this.#admission
@@ -234,10 +235,9 @@ export class Enforcer {
   }
 
   async #releaseMatching(release: Decision): Promise<void> {
-    const open = [...this.#book.values()].filter((entry) => {
+    const open = this.#book.ofPrincipal(release).filter((entry) => {
       const { decision, status } = entry
-      const same = decision.incident === release.incident && principalKey(decision) === principalKey(release)
-      return same && (isLive(status) || status === 'awaiting-approval')
+      return decision.incident === release.incident && (isLive(status) || status === 'awaiting-approval')
     })
     for (const entry of open) await this.#release(entry, release.reason)
     this.#wake()
@@ -255,11 +255,9 @@ export class Enforcer {
     if (entry === undefined) return notFound(id)
     const open = isLive(entry.status) || entry.status === 'awaiting-approval'
     if (!open) return conflict(`decision ${id} is ${entry.status}`)
-    const rungs = [...this.#book.values()].filter(({ decision, status }) => {
+    const rungs = this.#book.ofPrincipal(entry.decision).filter(({ decision, status }) => {
       if (!isLive(status) || decision.id === id) return false
-      const same =
-        decision.incident === entry.decision.incident &&
-        principalKey(decision) === principalKey(entry.decision)
+      const same = decision.incident === entry.decision.incident
       return same && strengthOf(decision.action) <= strengthOf(entry.decision.action)
     })
     await this.#release(entry, reason)
@@ -315,8 +313,8 @@ export class Enforcer {
    * rules with our mark. Returns the gateways that could not be brought to agree yet; they are tried on.
    */
   async liftAll(reason: string): Promise<readonly { readonly gateway: string; readonly trouble: string }[]> {
-    for (const entry of [...this.#book.values()]) {
-      if (isLive(entry.status) || entry.status === 'awaiting-approval') await this.#release(entry, reason)
+    for (const entry of this.#book.open()) {
+      await this.#release(entry, reason)
     }
     await Promise.all(this.#reconcilers.map((r) => r.drain().then(() => r.pass())))
     this.#wake()
@@ -340,6 +338,12 @@ export class Enforcer {
   views(): readonly EnforcementView[] {
     this.#expire()
     return [...this.#book.values()].map((entry) => this.#viewOf(entry))
+  }
+
+  /** The decisions of one incident that are remembered, oldest first. */
+  viewsOf(incident: string): readonly EnforcementView[] {
+    this.#expire()
+    return this.#book.ofIncident(incident).map((entry) => this.#viewOf(entry))
   }
 
   #outcome(id: string): ChangeOutcome {

@@ -1,3 +1,5 @@
+import type { Decision } from '../core/decision.ts'
+import { profileKey } from '../core/event.ts'
 import { type DecisionLedger, isLive, type LedgerEntry } from './ledger.ts'
 import type { EnforcementLogger } from './reconcile.ts'
 
@@ -5,6 +7,36 @@ import type { EnforcementLogger } from './reconcile.ts'
 export const MAX_ENDED = 10_000
 /** Decisions that may wait for a person at the same time; beyond, the oldest are forgotten first. */
 export const MAX_WAITING = 10_000
+
+function principalOf(decision: Decision): string {
+  return profileKey(decision.tenant, decision.principal)
+}
+
+/** When an open entry ends: the rule, or the wait for a person. Epoch ms. */
+function endOf({ decision, status, until }: LedgerEntry): number {
+  return isLive(status) ? (until ?? 0) : decision.evidenceAt + decision.holdSeconds * 1_000
+}
+
+/** Ids under a key, in the order in which they came. */
+class Index {
+  readonly #ids = new Map<string, Set<string>>()
+
+  get(key: string): Iterable<string> {
+    return this.#ids.get(key) ?? []
+  }
+
+  add(key: string, id: string): void {
+    const ids = this.#ids.get(key)
+    if (ids === undefined) this.#ids.set(key, new Set([id]))
+    else ids.add(id)
+  }
+
+  delete(key: string, id: string): void {
+    const ids = this.#ids.get(key)
+    ids?.delete(id)
+    if (ids?.size === 0) this.#ids.delete(key)
+  }
+}
 
 /** The decisions in memory, oldest first, each change on its way to the ledger in order. */
 export class EntryBook {
@@ -18,6 +50,13 @@ export class EntryBook {
   readonly #waiting = new Set<string>()
   /** Ids whose new state is on its way to the ledger and not in effect yet. */
   readonly #changing = new Set<string>()
+  /** Ids that are in effect although the ledger could not take them yet. */
+  readonly #unsaved = new Set<string>()
+  /** Ids by what they are about: whoever looks for relatives does not go through all of them. */
+  readonly #byPrincipal = new Index()
+  readonly #byIncident = new Index()
+  readonly #open = new Set<string>()
+  #nextDue = Number.POSITIVE_INFINITY
 
   constructor(ledger: DecisionLedger, logger: EnforcementLogger, onChange: (id: string) => void) {
     this.#ledger = ledger
@@ -33,14 +72,61 @@ export class EntryBook {
     return this.#entries.values()
   }
 
+  /** Those that act or wait for a person, oldest first. */
+  open(): readonly LedgerEntry[] {
+    return this.#listed(this.#open)
+  }
+
+  /** Open entries whose time is over at `now`, epoch ms; costs nothing before one is due. */
+  due(now: number): readonly LedgerEntry[] {
+    if (now < this.#nextDue) return []
+    this.#nextDue = Number.POSITIVE_INFINITY
+    const due: LedgerEntry[] = []
+    for (const entry of this.open()) {
+      const end = endOf(entry)
+      if (end <= now) due.push(entry)
+      else this.#nextDue = Math.min(this.#nextDue, end)
+    }
+    return due
+  }
+
+  /** How many act. */
+  get live(): number {
+    return this.#open.size - this.#waiting.size
+  }
+
+  ofPrincipal(decision: Decision): readonly LedgerEntry[] {
+    return this.#listed(this.#byPrincipal.get(principalOf(decision)))
+  }
+
+  ofIncident(incident: string): readonly LedgerEntry[] {
+    return this.#listed(this.#byIncident.get(incident))
+  }
+
+  #listed(ids: Iterable<string>): readonly LedgerEntry[] {
+    const entries: LedgerEntry[] = []
+    for (const id of ids) {
+      const entry = this.#entries.get(id)
+      if (entry !== undefined) entries.push(entry)
+    }
+    return entries
+  }
+
   /** Takes over what the ledger holds already. */
   remember(entry: LedgerEntry): void {
     const id = entry.decision.id
     this.#entries.set(id, entry)
+    this.#byPrincipal.add(principalOf(entry.decision), id)
+    this.#byIncident.add(entry.decision.incident, id)
     this.#ended.delete(id)
     this.#waiting.delete(id)
     if (entry.status === 'awaiting-approval') this.#waiting.add(id)
     else if (!isLive(entry.status)) this.#ended.add(id)
+    if (this.#ended.has(id)) this.#open.delete(id)
+    else {
+      this.#open.add(id)
+      this.#nextDue = Math.min(this.#nextDue, endOf(entry))
+    }
     this.#forget(this.#ended, MAX_ENDED)
     this.#forget(this.#waiting, MAX_WAITING)
   }
@@ -61,6 +147,28 @@ export class EntryBook {
     const kept =
       current === undefined ? entry : { ...entry, receipts: current.receipts, startedAt: current.startedAt }
     this.update(kept)
+  }
+
+  /**
+   * In effect at once, durable when resolved: for a decision that is durable elsewhere already, in the outbox.
+   * Rejects with what the ledger says; the entry stays in effect then, and {@link resave} tries again.
+   */
+  async begin(entry: LedgerEntry): Promise<void> {
+    const id = entry.decision.id
+    this.#unsaved.add(id)
+    this.remember(entry)
+    this.#onChange(id)
+    await this.#queue(entry)
+    this.#unsaved.delete(id)
+  }
+
+  /** False when the ledger has the entry already. */
+  async resave(id: string): Promise<boolean> {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || !this.#unsaved.has(id)) return false
+    await this.#queue(entry)
+    this.#unsaved.delete(id)
+    return true
   }
 
   /** In effect at once, durable soon: for what can be found out again at the gateways. */
@@ -100,8 +208,14 @@ export class EntryBook {
   #forget(ids: Set<string>, bound: number): void {
     for (const id of ids) {
       if (ids.size <= bound) return
+      const decision = this.#entries.get(id)?.decision
       ids.delete(id)
+      this.#open.delete(id)
+      this.#unsaved.delete(id)
       this.#entries.delete(id)
+      if (decision === undefined) continue
+      this.#byPrincipal.delete(principalOf(decision), id)
+      this.#byIncident.delete(decision.incident, id)
     }
   }
 }

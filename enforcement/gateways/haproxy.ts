@@ -47,12 +47,27 @@ function entryOf(name: string, rule: Rule) {
  */
 export function createHaproxyGateway(options: HaproxyOptions): GatewayAdapter {
   const maps = new HaproxyMaps(options.socketPath, options.mapFolder)
+  /** What the lines of the last look say: reading them anew would cost two hashes each, at every change. */
+  let decoded = new Map<string, Rule | null>()
+
+  async function entries(stop: AbortSignal) {
+    const lines = await maps.all(stop)
+    const before = decoded
+    decoded = new Map()
+    return lines.map((line) => {
+      const identity = `${line.map} ${line.key} ${line.value}`
+      const known = before.get(identity)
+      const rule = known === undefined ? decodeRule(line) : known
+      decoded.set(identity, rule)
+      return { line, rule, identity }
+    })
+  }
 
   async function removeWhere(id: string, keep: { map: HaproxyMap; key: string } | null, stop: AbortSignal) {
     const touched = new Set<HaproxyMap>()
-    for (const line of await maps.all(stop)) {
+    for (const { line, rule } of await entries(stop)) {
       if (keep !== null && line.map === keep.map && line.key === keep.key) continue
-      if (decodeRule(line)?.id !== id) continue
+      if (rule?.id !== id) continue
       await maps.remove(line, stop)
       touched.add(line.map)
     }
@@ -67,9 +82,7 @@ export function createHaproxyGateway(options: HaproxyOptions): GatewayAdapter {
     async list(stop) {
       const seen = new Set<string>()
       const rules: Rule[] = []
-      for (const line of await maps.all(stop)) {
-        const rule = decodeRule(line)
-        const identity = `${line.map} ${line.key} ${line.value}`
+      for (const { rule, identity } of await entries(stop)) {
         if (rule === null || seen.has(identity)) continue
         seen.add(identity)
         rules.push(rule)
