@@ -70,7 +70,7 @@ export function* corpusLines(options: CorpusOptions): Iterable<string> {
 }
 
 /** Ranks from 0 with probability proportional to 1 / (rank + 1). */
-function zipf(n: number, random: () => number): () => number {
+export function zipf(n: number, random: () => number): () => number {
   const cumulative = new Float64Array(n)
   let sum = 0
   for (let i = 0; i < n; i++) {

@@ -90,7 +90,9 @@ export function forked(name: 'bare' | 'load', task: BareTask | LoadTask): Child 
 
 /** Starts `curfew run` in a folder of its own. */
 export function curfew(config: string, folder: string, environment: Readonly<Record<string, string>>): Child {
-  const child = spawn(process.execPath, [program('../cli/main.js'), 'run', '--config', config], {
+  // As `npm start` runs it.
+  const args = ['--max-semi-space-size=64', program('../cli/main.js'), 'run', '--config', config]
+  const child = spawn(process.execPath, args, {
     cwd: folder,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

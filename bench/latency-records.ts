@@ -1,6 +1,8 @@
 import type { Principal } from '../core/event.ts'
 import { DAY_MS, HOUR_MS } from '../core/time.ts'
 import type { SettingValues } from '../engine/settings.ts'
+import { zipf } from './corpus.ts'
+import { seededRandom } from './seeded-random.ts'
 
 /** A caller of a round trip: the subject of a token that the gateway verifies. */
 export interface Caller {
@@ -21,8 +23,9 @@ export const HISTORY_CALLS = 40
 const HISTORY_MS = 6 * DAY_MS
 /** One call that returns so many records is a download. */
 const DOWNLOADED_RECORDS = 100_000
-/** Callers of the background load; none of them calls often enough to stand out. */
+/** Callers of the background load, as in the corpus of every speed figure: few call often, most hardly ever. */
 const LOAD_CALLERS = 100_000
+const pickCaller = zipf(LOAD_CALLERS, seededRandom(2))
 
 /**
  * One download is enough for a block (not a throttle: a single call lets out too much), and nothing that the
@@ -93,10 +96,9 @@ export function download(caller: Caller, time: number): TimedRecord {
   return line(caller, { time, id: `${caller.jti}-download`, records: DOWNLOADED_RECORDS })
 }
 
-/** The n-th call of the background load: harmless, from one of many callers in turn. */
+/** The n-th call of the background load: harmless, from one of many callers (Zipf 1.0). */
 export function loadCall(n: number, time: number): TimedRecord {
-  // A step without a common divisor visits every caller before any of them comes again.
-  const name = `load-${(n * 7_919) % LOAD_CALLERS}`
+  const name = `load-${pickCaller()}`
   const caller = { iss: 'https://idp.test/load', sub: name, jti: name }
   return line(caller, { time, id: `load-${time}-${n}`, records: 1 + (n % 4) })
 }
