@@ -19,6 +19,7 @@ import { type Alerts, openAlerts } from './build-alerts.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import {
   Ingest,
+  journalEntry,
   openDeadLetters,
   type PulledSource,
   type PushServer,
@@ -247,13 +248,7 @@ export class Service {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
-            const records = batch.records.map(({ bytes, receivedAt }) => ({
-              partition: 0,
-              source: source.name,
-              bytes,
-              receivedAt,
-            }))
-            await this.opened.log.append(records)
+            await this.opened.log.append(batch.records.map((record) => journalEntry(pulled, record)))
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250
@@ -326,7 +321,9 @@ export class Service {
         ? { name: 'log', ok: true, detail: 'embedded' }
         : health('log', 'kafka', () => opened.kafka!.topics()),
     ])
-    const detecting = worker === null || worker.healthy
+    const [gap] = opened.stopped.values()
+    const detecting = gap === undefined && (worker === null || worker.healthy)
+    const trouble = gap ?? 'waiting for the state store or the log'
     this.metrics.storeReachable(stored.ok)
     this.metrics.logReachable(logged.ok && this.sourcesReadable)
     return [
@@ -335,7 +332,7 @@ export class Service {
       {
         name: 'detection',
         ok: detecting,
-        detail: detecting ? 'running' : 'waiting for the state store or the log',
+        detail: detecting ? 'running' : trouble,
       },
       {
         name: 'sources',
