@@ -11,7 +11,7 @@ import type { Clock } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
 import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { allowedBy } from '../engine/modes.ts'
-import { OutboxReader } from '../engine/outbox-reader.ts'
+import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger, type WorkerObserver } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
@@ -80,6 +80,7 @@ export class Service {
   private readonly control: Promise<unknown>[] = []
   private settings: SettingsKeeper | null = null
   private worker: DetectWorker | null = null
+  private outbox: OutboxReader | null = null
   private alerts: Alerts | null = null
   private adminServer: AdminServer | null = null
   private push: readonly HttpSource[] = []
@@ -163,13 +164,9 @@ export class Service {
       { config, store: this.store, enforcer, clock, random, logger, extraSinks },
       stop,
     )
-    const reader = new OutboxReader(
-      'control',
-      this.store,
-      (entry) => this.take(entry.kind, entry.body),
-      logger,
-    )
-    this.control.push(reader.run(stop).catch((error: unknown) => this.fail(error)))
+    const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
+    this.outbox = new OutboxReader('control', this.store, take, logger)
+    this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
     await this.startAdmin(audit)
   }
 
@@ -214,7 +211,8 @@ export class Service {
         seed: HASH_SEED,
         decode: this.opened.kafka === null ? ingest.decodeRaw : ingest.decodeEvent,
         observer: workerObserver(metrics),
-        onOutbox: (_, entries) => this.nudge(entries),
+        // At once when enforcement lives in this process.
+        onOutbox: (_, entries) => this.outbox?.handOn(entries),
         clock,
         logger,
         ticks: this.parts.ticks ?? true,
@@ -265,16 +263,6 @@ export class Service {
         )
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
-    }
-  }
-
-  /** Hands durable outputs on at once when enforcement lives in this process; the outbox reader repeats them harmlessly. */
-  private nudge(entries: readonly { readonly kind: string; readonly body: string }[]): void {
-    if (this.enforcement === null) return
-    for (const { kind, body } of entries) {
-      this.take(kind, body).catch((error: unknown) =>
-        this.parts.logger.warn({ error: String(error) }, 'output waits for the outbox reader'),
-      )
     }
   }
 

@@ -27,7 +27,7 @@ export interface OwnedPartitionOptions {
   readonly observer: PartitionObserver
   /** Repeats work while the store is unreachable. */
   readonly insist: <T>(work: () => Promise<T>) => Promise<T>
-  /** Called with entries that are durable in the outbox; must not throw. */
+  /** Called with entries that were just made durable in the outbox; must not throw. */
   readonly onOutbox: (partition: number, entries: readonly Omit<OutboxEntry, 'seq'>[]) => void
 }
 
@@ -115,8 +115,10 @@ export class OwnedPartition {
   /** Makes what the engine has to say durable, then hands it on. */
   private async publish(): Promise<void> {
     const entries = this.partition.book.outputs.splice(0).map(entryOf)
-    await this.options.insist(() => this.store.appendOutbox(entries))
-    this.options.onOutbox(this.store.partition, entries)
+    const added = await this.options.insist(() => this.store.appendOutbox(entries))
+    // What stood there already is for the reader of the outbox, in its order.
+    const fresh = entries.filter((_, i) => added[i] === true)
+    if (fresh.length > 0) this.options.onOutbox(this.store.partition, fresh)
   }
 
   /**

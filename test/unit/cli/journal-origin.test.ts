@@ -34,7 +34,7 @@ function counted(records: readonly SourcedRecord[], lasting: boolean): number {
   const settings = { version: 1, values: DEFAULT_SETTINGS, modes: [], allow: [] }
   const partition = new Partition({ detectors: DETECTORS, settings, maxPrincipals: 10, seed: 1 })
   const state = new PartitionState(partition, Buffer.from('key'))
-  const source = { name: 'edge', batches: () => (async function* () {})() }
+  const source = { name: 'edge', batches: () => Promise.reject(new Error('not read here')) as never }
   let count = 0
   for (const [offset, record] of records.entries()) {
     const { bytes, receivedAt, ...kept } = journalEntry(
