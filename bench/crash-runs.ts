@@ -1,188 +1,119 @@
-import { spawn } from 'node:child_process'
-import { copyFile, link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { StateStore } from '../baseline/store.ts'
-import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
-import { openRedisStore } from '../baseline/stores/redis-store.ts'
-import { Journal } from '../ingest/journal/journal.ts'
-import type { EventLog } from '../ingest/source.ts'
-import { KafkaClient } from '../ingest/sources/kafka-client.ts'
-import { KafkaEventLog } from '../ingest/sources/kafka-event-log.ts'
-import { startKafka } from '../test/services/kafka.ts'
-import { startRedis } from '../test/services/redis.ts'
+import type { ControlRecord } from '../baseline/store.ts'
+import { CrashChild, type Ending } from './crash-child.ts'
+import type { Broken } from './crash-seams.ts'
+import type { CrashSetting } from './crash-settings.ts'
 import { type FinalState, finalState } from './crash-state.ts'
-import { crashStream, type StreamOptions } from './crash-stream.ts'
-import { logOptions, type Place, type WorkerTask } from './crash-task.ts'
+import type { Place, WorkerReport, WorkerTask } from './crash-task.ts'
 
-/** A log that is filled once and read by any number of runs, each with a state of its own. */
-export interface CrashSetting {
-  /** Number of records of each partition. */
-  readonly ends: readonly number[]
-  /** Makes room for a run that starts from nothing. */
-  place(run: string): Promise<Place>
-  /** Reads what a run left behind. */
-  read(place: Place): Promise<FinalState>
-  close(): Promise<void>
-}
-
-const CHUNK = 2_000
-
-async function fill(log: EventLog, options: StreamOptions): Promise<readonly number[]> {
-  const ends = Array.from({ length: options.partitions }, () => 0)
-  let chunk: Parameters<EventLog['append']>[0][number][] = []
-  for (const record of crashStream(options)) {
-    chunk.push(record)
-    ends[record.partition]! += 1
-    if (chunk.length < CHUNK) continue
-    await log.append(chunk)
-    chunk = []
-  }
-  await log.append(chunk)
-  return ends
-}
-
-async function readAndClose(store: StateStore, partitions: number): Promise<FinalState> {
-  try {
-    return await finalState(store, partitions)
-  } finally {
-    await store.close()
-  }
-}
-
-/** A real broker and a real Redis; four partitions. */
-export async function redisSetting(options: Omit<StreamOptions, 'partitions'>): Promise<CrashSetting> {
-  const partitions = 4
-  const kafka = await startKafka()
-  const redis = await startRedis()
-  const topic = 'crash.events'
-  const common = { kind: 'redis' as const, brokers: kafka.brokers, topic, partitions, url: redis.url }
-  const client = new KafkaClient({ brokers: kafka.brokers, clientId: 'crash-fill' })
-  const log = await KafkaEventLog.open(client, logOptions({ ...common, groupId: 'fill', keyPrefix: '' }))
-  const ends = await fill(log, { ...options, partitions })
-  await log.close()
-  await client.close()
-  return {
-    ends,
-    place: async (run) => ({ ...common, groupId: `crash-${run}`, keyPrefix: `${run}:` }),
-    read: async (place) => {
-      if (place.kind !== 'redis') throw new Error('a place in Redis')
-      return readAndClose(await openRedisStore({ url: place.url, keyPrefix: place.keyPrefix }), partitions)
-    },
-    close: async () => {
-      await redis.stop()
-      await kafka.stop()
-    },
-  }
-}
-
-/** A local journal and a local folder of state. */
-export async function embeddedSetting(options: Omit<StreamOptions, 'partitions'>): Promise<CrashSetting> {
-  const folder = await mkdtemp(join(tmpdir(), 'curfew-crash-runs-'))
-  const filled = join(folder, 'filled')
-  const journal = await Journal.open({ folder: filled, segmentBytes: 8_388_608 })
-  const ends = await fill(journal, { ...options, partitions: 1 })
-  await journal.close()
-  return {
-    ends,
-    place: async (run) => {
-      const place = {
-        kind: 'embedded' as const,
-        log: join(folder, run, 'log'),
-        state: join(folder, run, 'state'),
-      }
-      await copyJournal(filled, place.log)
-      return place
-    },
-    read: async (place) => {
-      if (place.kind !== 'embedded') throw new Error('a place in a folder')
-      const state = await readAndClose(await openEmbeddedStore({ folder: place.state }), 1)
-      await rm(join(place.log, '..'), { recursive: true })
-      return state
-    },
-    close: () => rm(folder, { recursive: true, force: true }),
-  }
-}
-
-/** Finished segments never change, so a link is a copy; a run removes its own link when it has read them. */
-async function copyJournal(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true })
-  const segments = (await readdir(from)).sort()
-  for (const name of segments) {
-    if (name === segments.at(-1)) await copyFile(join(from, name), join(to, name))
-    else await link(join(from, name), join(to, name))
-  }
-}
+/** Where to kill: at one named point, or after so many records wherever the worker then is. */
+export type KillPlan =
+  | { readonly kind: 'point'; readonly point: string; readonly passage: number }
+  | { readonly kind: 'record'; readonly at: number; readonly afterMs: number }
+  | { readonly kind: 'start'; readonly afterMs: number }
 
 export interface RunOptions {
   readonly setting: CrashSetting
   /** Compiled crash-worker. */
   readonly program: string
   readonly name: string
-  /** How often the worker is killed on its way. */
-  readonly kills: number
-  readonly random: () => number
-  readonly positionFirst?: boolean
+  /** One kill after another, each of a new worker. */
+  readonly kills: readonly KillPlan[]
+  readonly broken?: Broken
+  /** Whether operators ask for changes; default true. */
+  readonly requests?: boolean
 }
 
 export interface RunResult {
   readonly state: FinalState
-  readonly kills: number
+  /** The control list of each partition. */
+  readonly control: readonly (readonly ControlRecord[])[]
+  /** Kills that happened, by point: a worker may come to its end before the point where it was to die. */
+  readonly kills: readonly string[]
+  /** Of the last worker. */
+  readonly report: WorkerReport
   readonly seconds: number
 }
 
 /** One way through the whole log, with a new worker after each kill. */
 export async function crashRun(options: RunOptions): Promise<RunResult> {
-  const { setting, program, random } = options
+  const { setting } = options
   const started = performance.now()
   const where = await setting.place(options.name)
-  const total = setting.ends.reduce((sum, n) => sum + n, 0)
-  const points = Array.from({ length: options.kills }, () => Math.floor(random() * total)).sort(
-    (a, b) => a - b,
-  )
-  const task: WorkerTask = { where, ends: setting.ends, positionFirst: options.positionFirst === true }
-  let kills = 0
-  for (const point of points) {
-    // Some kills meet a worker that still loads its state, most one at work.
-    const plan = random() < 0.15 ? { afterMs: random() * 1_500 } : { at: point, afterMs: random() * 60 }
-    if (await workUntil(program, task, plan)) kills++
+  const kills: string[] = []
+  for (const [life, plan] of options.kills.entries()) {
+    const ending = await workUntil(options, taskOf(options, where, life, plan), plan)
+    if (ending.kind === 'killed') kills.push(plan.kind === 'point' ? plan.point : 'random')
   }
-  await workUntil(program, task, null)
-  const state = await setting.read(where)
-  return { state, kills, seconds: (performance.now() - started) / 1_000 }
+  const last = await workUntil(options, taskOf(options, where, options.kills.length, null), null)
+  if (last.kind !== 'done') throw new Error('the last worker of a run was killed')
+  const { state, control } = await leftBy(setting, where)
+  return { state, control, kills, report: last.report, seconds: (performance.now() - started) / 1_000 }
 }
 
-/** When to kill: so many milliseconds after the start, or after so many records of the log were read. */
-interface KillPlan {
-  readonly at?: number
-  readonly afterMs: number
+/** The way that a run would have gone without disturbance: the same log, the same control list. */
+export async function undisturbed(
+  options: Pick<RunOptions, 'setting' | 'program' | 'name'>,
+  control: RunResult['control'],
+): Promise<RunResult> {
+  const started = performance.now()
+  const where = await options.setting.place(options.name)
+  await options.setting.withStore(where, async (store) => {
+    for (const [partition, records] of control.entries()) {
+      const owned = await store.open(partition)
+      for (const { afterOffset, kind, body } of records)
+        await owned.appendControl({ afterOffset, kind, body })
+    }
+  })
+  const run = { ...options, kills: [], requests: false }
+  const ending = await workUntil(run, taskOf(run, where, 0, null), null)
+  if (ending.kind !== 'done') throw new Error('an undisturbed worker was killed')
+  const left = await leftBy(options.setting, where)
+  return { ...left, kills: [], report: ending.report, seconds: (performance.now() - started) / 1_000 }
 }
 
-/** True when the worker was killed, false when it came to the end. */
-async function workUntil(program: string, task: WorkerTask, plan: KillPlan | null): Promise<boolean> {
-  const child = spawn(process.execPath, [program, JSON.stringify(task)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+/** Reads what a run left and clears its place. */
+export async function leftBy(
+  setting: CrashSetting,
+  where: Place,
+): Promise<Pick<RunResult, 'state' | 'control'>> {
+  const left = await setting.withStore(where, async (store) => {
+    const partitions = setting.ends.length
+    const state = await finalState(store, partitions, where)
+    const control: (readonly ControlRecord[])[] = []
+    for (let p = 0; p < partitions; p++) control.push(await (await store.open(p)).control(0))
+    return { state, control }
   })
-  let errors = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors = (errors + chunk.toString()).slice(-4_000)
-  })
-  const exit = new Promise<readonly [number | null, NodeJS.Signals | null]>((resolve) =>
-    child.once('close', (code, signal) => resolve([code, signal])),
-  )
-  const due = new Promise<void>((resolve) => {
-    if (plan !== null && plan.at === undefined) resolve()
-    child.stdout.on('data', (chunk: Buffer) => {
-      if (plan?.at !== undefined && Number(chunk.toString().trim().split('\n').at(-1)) >= plan.at) resolve()
-    })
-  })
-  if (plan !== null) {
-    await Promise.race([due.then(() => sleep(plan.afterMs)), exit])
-    child.kill('SIGKILL')
+  await setting.forget(where)
+  return left
+}
+
+/** What a worker of a run is told. */
+export function taskOf(options: RunOptions, where: Place, life: number, plan: KillPlan | null): WorkerTask {
+  const { log } = where
+  return {
+    // A new group each time: where to read on is known from the state, and nobody waits for the dead member.
+    where: log.kind === 'kafka' ? { ...where, log: { ...log, groupId: `${log.groupId}-${life}` } } : where,
+    ends: options.setting.ends,
+    life,
+    requests: options.requests ?? true,
+    armed: plan?.kind === 'point' ? { point: plan.point, passage: plan.passage, stop: false } : null,
+    broken: options.broken ?? null,
   }
-  const [code, signal] = await exit
-  if (plan !== null && signal === 'SIGKILL') return true
-  if (code === 0) return false
-  throw new Error(`the worker ended with ${code ?? signal}: ${errors}`)
+}
+
+async function workUntil({ program }: RunOptions, task: WorkerTask, plan: KillPlan | null): Promise<Ending> {
+  const child = new CrashChild(program, task)
+  if (plan !== null && plan.kind !== 'point') {
+    const over = child.ended.then(
+      () => true,
+      () => true,
+    )
+    let isOver = false
+    while (!isOver && plan.kind === 'record' && child.read < plan.at)
+      isOver = await Promise.race([over, sleep(2, false)])
+    await Promise.race([over, sleep(plan.afterMs)])
+    child.kill()
+  }
+  return child.ended
 }

@@ -1,48 +1,53 @@
 /**
- * Child process of the crash runs: reads a log to its end, detecting, and prints how far it is after every
- * batch. Leaves with 0 when all is committed. Its one argument is a {@link WorkerTask} as JSON.
+ * Child process of the crash runs: reads a log to its end, detecting, enforcing and telling, and prints how far
+ * it is after every batch. Dies where it is told to; leaves with 0 when all is done and on record. Its one
+ * argument is a {@link WorkerTask} as JSON.
  */
 import { writeSync } from 'node:fs'
-import type { Checkpoint, PartitionStore, StateStore } from '../baseline/store.ts'
+import type { StateStore } from '../baseline/store.ts'
 import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
 import { openRedisStore } from '../baseline/stores/redis-store.ts'
 import { wallTime } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
-import { DEFAULT_SETTINGS } from '../engine/settings.ts'
 import { DetectWorker } from '../engine/worker.ts'
 import { decodeInternal } from '../ingest/formats/internal.ts'
 import { Journal } from '../ingest/journal/journal.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../ingest/source.ts'
 import { KafkaClient } from '../ingest/sources/kafka-client.ts'
 import { KafkaEventLog } from '../ingest/sources/kafka-event-log.ts'
-import { KEY, logOptions, SEED, type WorkerTask } from './crash-task.ts'
+import { ignoreEpochs } from './crash-broken.ts'
+import { openEffects } from './crash-effects.ts'
+import { seamFiles } from './crash-files.ts'
+import { proxied } from './crash-proxy.ts'
+import { FIRST_SETTINGS, Operators } from './crash-requests.ts'
+import { seamStore } from './crash-seams.ts'
+import { KEY, logOptions, SEED, type WorkerReport, type WorkerTask } from './crash-task.ts'
+import { die, KillSwitch } from './kill-points.ts'
 
 /** Checkpoints come that much closer together than in service, so that more kills meet one. */
 const CLOCK_RATE = 8
-const GAP_MS = 150
+/** Small enough that the log is compacted several times in a run. */
+const MIN_LOG_BYTES = 300_000
 
 const task = JSON.parse(process.argv[2] ?? '') as WorkerTask
 const nothing = () => undefined
 const said = (fields: object, message: string) =>
   void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`)
 
-/** What must not be: the position is durable before the profiles that it stands for. */
-function positionFirst(store: StateStore): StateStore {
-  const open = async (partition: number): Promise<PartitionStore> => {
-    const owned = await store.open(partition)
-    const commit = async (checkpoint: Checkpoint) => {
-      await owned.commit({ ...checkpoint, puts: new Map(), deletes: [] })
-      await new Promise((resolve) => setTimeout(resolve, GAP_MS))
-      await owned.commit({ ...checkpoint, expected: checkpoint.position })
-    }
-    return new Proxy(owned, { get: (target, name) => (name === 'commit' ? commit : memberOf(target, name)) })
-  }
-  return new Proxy(store, { get: (target, name) => (name === 'open' ? open : memberOf(target, name)) })
-}
+const kill = new KillSwitch(task.armed, () => {
+  if (task.armed?.stop === true) process.kill(process.pid, 'SIGSTOP')
+  else die()
+})
 
-function memberOf(target: object, name: string | symbol): unknown {
-  const member: unknown = Reflect.get(target, name, target)
-  return typeof member === 'function' ? member.bind(target) : member
+async function openStore(state: WorkerTask['where']['state']): Promise<StateStore> {
+  if (state.kind === 'embedded') {
+    await seamFiles(kill)
+    return openEmbeddedStore({ folder: state.folder, minLogBytes: MIN_LOG_BYTES })
+  }
+  const { keyPrefix } = state
+  // Passages are counted where somebody may want to die: an undisturbed run goes through the proxy as well.
+  const direct = task.armed !== null && !kill.isFor('script-before', 'script-after', 'answer-lost')
+  return openRedisStore({ url: direct ? state.url : await proxied(state.url, kill), keyPrefix })
 }
 
 /** Passes calls on, tells how far the log was read, and says when all of it was. */
@@ -68,6 +73,8 @@ class Reading implements PartitionOwner {
     const last = records.at(-1)
     if (last !== undefined) this.next[partition] = last.offset + 1
     writeSync(1, `${this.next.reduce((sum, n) => sum + n, 0)}\n`)
+    const read = this.next.reduce((sum, n) => sum + n, 0)
+    if (task.requests) await operators.after(read, this.worker.partitions())
     if (this.next.every((n, i) => n >= task.ends[i]!)) this.whole()
   }
 
@@ -76,29 +83,33 @@ class Reading implements PartitionOwner {
   }
 }
 
-const { where } = task
+const { log: logPlace, state } = task.where
 const kafka =
-  where.kind === 'redis'
+  logPlace.kind === 'kafka'
     ? new KafkaClient(
-        { brokers: where.brokers, clientId: 'crash' },
+        { brokers: logPlace.brokers, clientId: 'crash' },
         { info: nothing, warn: said, error: said },
       )
     : null
 const log: EventLog =
-  where.kind === 'redis'
-    ? await KafkaEventLog.open(kafka!, logOptions(where))
-    : await Journal.open({ folder: where.log })
-const opened =
-  where.kind === 'redis'
-    ? await openRedisStore({ url: where.url, keyPrefix: where.keyPrefix })
-    : await openEmbeddedStore({ folder: where.state, minLogBytes: 2_000_000 })
+  logPlace.kind === 'kafka'
+    ? await KafkaEventLog.open(kafka!, logOptions(logPlace))
+    : await Journal.open({ folder: logPlace.folder })
+if (task.broken === 'epoch-unchecked') ignoreEpochs()
+const store = seamStore(await openStore(state), kill, task.broken)
+const operators = new Operators(
+  store,
+  task.ends.reduce((sum, n) => sum + n, 0),
+  task.life,
+)
+const effects = await openEffects(store, task.where, kill, task.broken)
 const stop = new AbortController()
 const worker = new DetectWorker(
   {
-    store: task.positionFirst ? positionFirst(opened) : opened,
+    store,
     log,
     detectors: DETECTORS,
-    settings: () => ({ version: 1, values: DEFAULT_SETTINGS, modes: [{ mode: 'enforce' }], allow: [] }),
+    settings: () => FIRST_SETTINGS,
     maxPrincipals: 100_000,
     identityKey: new TextEncoder().encode(KEY),
     seed: SEED,
@@ -108,7 +119,7 @@ const worker = new DetectWorker(
       onEvent(event)
     },
     observer: { judged: nothing, redelivered: nothing, checkpointed: nothing, ownership: nothing },
-    onOutbox: nothing,
+    onOutbox: (_, entries) => effects.reader.handOn(entries),
     clock: { now: () => wallTime(Date.now() * CLOCK_RATE) },
     logger: { info: nothing, warn: said, error: said },
     ticks: false,
@@ -117,6 +128,10 @@ const worker = new DetectWorker(
 )
 await log.read(new Reading(worker, () => stop.abort()), stop.signal)
 await worker.close()
+await effects.finish(log.partitions)
 await log.close()
 await kafka?.close()
-await opened.close()
+await store.close()
+const report: WorkerReport = { passages: kill.passages }
+writeSync(1, `${JSON.stringify(report)}\n`)
+process.exit(0)

@@ -7,7 +7,7 @@ import { deadLetterFile, deadLetterTopic } from '../ingest/dead-letters.ts'
 import type { Format, RawRecord, SourceSettings } from '../ingest/format.ts'
 import { FORMATS } from '../ingest/formats/catalog.ts'
 import { decodeInternal, encodeInternal } from '../ingest/formats/internal.ts'
-import type { EventLog, LogRecord, RawSource } from '../ingest/source.ts'
+import type { EventLog, LogRecord, RawSource, SourcedRecord } from '../ingest/source.ts'
 import { FileSource } from '../ingest/sources/file-source.ts'
 import { HttpSource } from '../ingest/sources/http-source.ts'
 import { KafkaClient } from '../ingest/sources/kafka-client.ts'
@@ -70,7 +70,9 @@ export class Ingest {
   /** Reads a record of the local journal, which holds raw lines. */
   readonly decodeRaw = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
     const { bytes, receivedAt, offset, source } = record
-    this.parse(source, { bytes, receivedAt, topic: source, partition: 0, offset }, onEvent)
+    // What the source delivers again after a crash is known by where it stood there.
+    const origin = record.origin ?? { topic: source, partition: 0, offset }
+    this.parse(source, { bytes, receivedAt, ...origin }, onEvent)
   }
 
   /** Reads a record of `curfew.events`, which holds one normalised event. */
@@ -168,6 +170,8 @@ export function pushServers(
 /** A source that is read rather than pushed, with the way their records become durable. */
 export interface PulledSource {
   readonly source: RawSource
+  /** Whether a record has the same position in every process that reads it. */
+  readonly lasting: boolean
   readonly close: () => Promise<void>
 }
 
@@ -187,6 +191,7 @@ export function pulledSources(
       const follow = source.follow ? { follow: { positionFile: followFile(config, source.name) } } : {}
       out.push({
         source: new FileSource({ name: source.name, paths, stdin, clock, log, ...follow }),
+        lasting: source.follow,
         close: async () => undefined,
       })
     } else if (source.kind === 'kafka') {
@@ -198,11 +203,19 @@ export function pulledSources(
       const { name, topics, groupId } = source
       out.push({
         source: new KafkaSource(client, { name, topics, groupId, log }),
+        lasting: true,
         close: async () => (own ? client.close() : undefined),
       })
     }
   }
   return out
+}
+
+/** A pulled record as the local journal keeps it. */
+export function journalEntry({ source, lasting }: PulledSource, record: SourcedRecord) {
+  const { bytes, receivedAt, topic, partition, offset } = record
+  const entry = { partition: 0, source: source.name, bytes, receivedAt }
+  return lasting ? { ...entry, origin: { topic, partition, offset } } : entry
 }
 
 function followFile(config: Config, source: string): string {

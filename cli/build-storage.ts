@@ -78,6 +78,8 @@ export async function openStore(config: Config, logger: Logger): Promise<StateSt
 export interface OpenedLog {
   readonly log: EventLog
   readonly kafka: KafkaClient | null
+  /** Partitions that go on no more because their log has a gap, with the reason. */
+  readonly stopped: ReadonlyMap<number, string>
   close(): Promise<void>
 }
 
@@ -88,14 +90,20 @@ export async function openLog(config: Config, logger: Logger): Promise<OpenedLog
     const journal = await inFolder('log.folder', folder, () =>
       Journal.open({ folder, maxBytes, log: logger }),
     )
-    return { log: journal, kafka: null, close: () => journal.close() }
+    return { log: journal, kafka: null, stopped: new Map(), close: () => journal.close() }
   }
   const kafka = new KafkaClient(kafkaOptions(log, log.clientId), logger)
   const { topic, partitions, groupId } = log
-  const events = await openEvents(kafka, { topic, partitions, groupId, log: logger })
+  const stopped = new Map<number, string>()
+  const onPartitionStopped = (partition: number, error: CurfewError) => {
+    stopped.set(partition, error.message)
+    logger.error({ partition, code: error.code, detail: error.message }, 'partition stopped')
+  }
+  const events = await openEvents(kafka, { topic, partitions, groupId, log: logger, onPartitionStopped })
   return {
     log: events,
     kafka,
+    stopped,
     close: async () => {
       await events.close()
       await kafka.close()

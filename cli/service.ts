@@ -11,7 +11,7 @@ import type { Clock } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
 import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { allowedBy } from '../engine/modes.ts'
-import { OutboxReader } from '../engine/outbox-reader.ts'
+import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger, type WorkerObserver } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
@@ -19,6 +19,7 @@ import { type Alerts, openAlerts } from './build-alerts.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import {
   Ingest,
+  journalEntry,
   openDeadLetters,
   type PulledSource,
   type PushServer,
@@ -79,6 +80,7 @@ export class Service {
   private readonly control: Promise<unknown>[] = []
   private settings: SettingsKeeper | null = null
   private worker: DetectWorker | null = null
+  private outbox: OutboxReader | null = null
   private alerts: Alerts | null = null
   private adminServer: AdminServer | null = null
   private push: readonly HttpSource[] = []
@@ -162,13 +164,9 @@ export class Service {
       { config, store: this.store, enforcer, clock, random, logger, extraSinks },
       stop,
     )
-    const reader = new OutboxReader(
-      'control',
-      this.store,
-      (entry) => this.take(entry.kind, entry.body),
-      logger,
-    )
-    this.control.push(reader.run(stop).catch((error: unknown) => this.fail(error)))
+    const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
+    this.outbox = new OutboxReader('control', this.store, take, logger)
+    this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
     await this.startAdmin(audit)
   }
 
@@ -213,7 +211,8 @@ export class Service {
         seed: HASH_SEED,
         decode: this.opened.kafka === null ? ingest.decodeRaw : ingest.decodeEvent,
         observer: workerObserver(metrics),
-        onOutbox: (_, entries) => this.nudge(entries),
+        // At once when enforcement lives in this process.
+        onOutbox: (_, entries) => this.outbox?.handOn(entries),
         clock,
         logger,
         ticks: this.parts.ticks ?? true,
@@ -247,13 +246,7 @@ export class Service {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
-            const records = batch.records.map(({ bytes, receivedAt }) => ({
-              partition: 0,
-              source: source.name,
-              bytes,
-              receivedAt,
-            }))
-            await this.opened.log.append(records)
+            await this.opened.log.append(batch.records.map((record) => journalEntry(pulled, record)))
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250
@@ -270,16 +263,6 @@ export class Service {
         )
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
-    }
-  }
-
-  /** Hands durable outputs on at once when enforcement lives in this process; the outbox reader repeats them harmlessly. */
-  private nudge(entries: readonly { readonly kind: string; readonly body: string }[]): void {
-    if (this.enforcement === null) return
-    for (const { kind, body } of entries) {
-      this.take(kind, body).catch((error: unknown) =>
-        this.parts.logger.warn({ error: String(error) }, 'output waits for the outbox reader'),
-      )
     }
   }
 
@@ -326,7 +309,9 @@ export class Service {
         ? { name: 'log', ok: true, detail: 'embedded' }
         : health('log', 'kafka', () => opened.kafka!.topics()),
     ])
-    const detecting = worker === null || worker.healthy
+    const [gap] = opened.stopped.values()
+    const detecting = gap === undefined && (worker === null || worker.healthy)
+    const trouble = gap ?? 'waiting for the state store or the log'
     this.metrics.storeReachable(stored.ok)
     this.metrics.logReachable(logged.ok && this.sourcesReadable)
     return [
@@ -335,7 +320,7 @@ export class Service {
       {
         name: 'detection',
         ok: detecting,
-        detail: detecting ? 'running' : 'waiting for the state store or the log',
+        detail: detecting ? 'running' : trouble,
       },
       {
         name: 'sources',

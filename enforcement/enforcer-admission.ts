@@ -38,6 +38,8 @@ export class Admission {
     }
     if (decision.action === 'release') return { ...blank, status: 'released', statusReason: decision.reason }
     if (decision.mode === 'observe') return { ...blank, status: 'observed' }
+    const lifted = this.lifted(decision)
+    if (lifted !== null) return { ...blank, status: 'released', statusReason: lifted }
     if (decision.mode === 'approve')
       return { ...blank, status: 'awaiting-approval', statusReason: 'mode is approve' }
     const until = holdEnd(decision, now, decision.holdSeconds, this.maxTokenSeconds)
@@ -52,6 +54,15 @@ export class Admission {
     const guarded = this.#guarded(decision, now)
     if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }
     return issued
+  }
+
+  /** Why a decision is over that still acts or only now arrives, or null: after a crash a release may overtake it. */
+  lifted(decision: Decision): string | null {
+    for (const { decision: other } of this.#entries()) {
+      const same = other.incident === decision.incident && principalKey(other) === principalKey(decision)
+      if (same && other.action === 'release') return other.reason
+    }
+    return null
   }
 
   /** Why a decision cannot be carried out at all, or null. */

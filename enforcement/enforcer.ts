@@ -67,6 +67,12 @@ export class Enforcer {
       this.#book.remember(entry)
       if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, entry.issuedAt)
     }
+    // A crash may have come between the note of a release and what it was to lift.
+    for (const entry of [...this.#book.values()]) {
+      const open = isLive(entry.status) || entry.status === 'awaiting-approval'
+      const reason = open ? this.#admission.lifted(entry.decision) : null
+      if (reason !== null) this.#end(entry, 'released', reason)
+    }
     this.#loaded = true
     this.#expire()
   }

@@ -1,4 +1,6 @@
 import type { ControlRecord } from '../baseline/store.ts'
+import { CurfewError } from '../core/errors.ts'
+import { bodyOf } from './control-list.ts'
 import type { Partition } from './partition.ts'
 import type { EngineSettings } from './settings.ts'
 
@@ -14,10 +16,12 @@ export function encodeEffect(effect: ControlEffect): string {
   return JSON.stringify(effect)
 }
 
-/** Applies a control record; an effect on something that is gone changes nothing. */
+/**
+ * Applies a control record; an effect on something that is gone changes nothing. One of a later release throws
+ * `STORE_NEWER_LAYOUT`: going on without it would give other verdicts.
+ */
 export function applyControl(partition: Partition, record: ControlRecord): void {
-  const outer = JSON.parse(record.body) as { request?: string; body?: string }
-  const effect = JSON.parse(outer.body ?? record.body) as ControlEffect
+  const effect = JSON.parse(bodyOf(record).body) as ControlEffect
   switch (effect.kind) {
     case 'tick':
       partition.tick(effect.time)
@@ -31,5 +35,10 @@ export function applyControl(partition: Partition, record: ControlRecord): void 
     case 'decision-released':
       partition.released(effect.incident, effect.decision)
       return
+    default:
+      throw new CurfewError(
+        'STORE_NEWER_LAYOUT',
+        `control record ${record.seq} is of the kind ${record.kind}, which this release does not know`,
+      )
   }
 }

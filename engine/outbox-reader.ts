@@ -3,7 +3,7 @@ import { CurfewError } from '../core/errors.ts'
 import type { Logger } from './worker.ts'
 
 /** Takes one outbox entry; durable on its own side when it resolves, and indifferent to repeats. */
-export type TakeEntry = (entry: OutboxEntry) => Promise<void>
+export type TakeEntry = (entry: Omit<OutboxEntry, 'seq'>) => Promise<void>
 
 const POLL_MS = 1_000
 const PAGE = 500
@@ -26,6 +26,13 @@ export class OutboxReader {
   private allDue = true
   private wake: () => void = () => undefined
   private woken = false
+  /** Until what an earlier process left is taken, nothing is handed on in front of it. */
+  private caughtUp = false
+  /** Partitions that are still to be read to their end; null before the first look. */
+  private unread: Set<number> | null = null
+  /** Ids held back, and ids taken, while not caught up. */
+  private readonly heldBack = new Set<string>()
+  private readonly taken = new Set<string>()
 
   /** `name` separates the cursors of independent readers. */
   constructor(name: string, store: StateStore, take: TakeEntry, logger: Logger) {
@@ -33,6 +40,21 @@ export class OutboxReader {
     this.store = store
     this.take = take
     this.logger = logger
+  }
+
+  /**
+   * Takes entries that this process has just added, without reading them back; `run` repeats them harmlessly.
+   * Not before the entries of an earlier process are taken: a release must not overtake what it lifts.
+   */
+  handOn(entries: readonly Omit<OutboxEntry, 'seq'>[]): void {
+    for (const entry of entries) {
+      if (this.caughtUp) this.take(entry).catch((error: unknown) => this.waits(error))
+      else if (!this.taken.has(entry.id)) this.heldBack.add(entry.id)
+    }
+  }
+
+  private waits(error: unknown): void {
+    this.logger.warn({ error: String(error) }, 'output waits for the outbox reader')
   }
 
   /** Runs until `stop`. */
@@ -77,7 +99,8 @@ export class OutboxReader {
     this.grown.clear()
     if (!this.allDue) return grown
     this.allDue = false
-    return await this.store.partitions()
+    this.unread = new Set(await this.store.partitions())
+    return [...this.unread]
   }
 
   private async pass(partitions: readonly number[], stop: AbortSignal): Promise<boolean> {
@@ -86,15 +109,27 @@ export class OutboxReader {
       const after = this.cursor[partition] ?? 0
       const entries = await this.store.readOutbox(partition, after, PAGE)
       if (entries.length === PAGE) this.grown.add(partition)
+      else this.unread?.delete(partition)
       for (const entry of entries) {
         if (stop.aborted) break
         await this.take(entry)
+        this.noteTaken(entry.id)
         this.cursor[partition] = entry.seq
         any = true
       }
     }
+    if (this.unread?.size === 0 && this.heldBack.size === 0) this.caughtUp = true
     if (any) await this.save()
     return any
+  }
+
+  private noteTaken(id: string): void {
+    if (this.caughtUp) {
+      this.taken.clear()
+      return
+    }
+    this.heldBack.delete(id)
+    this.taken.add(id)
   }
 
   private async save(): Promise<void> {

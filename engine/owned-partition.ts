@@ -10,7 +10,8 @@ import type {
 import { CurfewError } from '../core/errors.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { LogRecord } from '../ingest/source.ts'
-import { applyControl, type ControlEffect } from './control-records.ts'
+import { bodyOf, chained, verifyChain } from './control-list.ts'
+import { applyControl, type ControlEffect, encodeEffect } from './control-records.ts'
 import type { Output } from './incident-book.ts'
 import type { Partition, PartitionObserver } from './partition.ts'
 import type { PartitionState, StateChanges } from './partition-state.ts'
@@ -26,7 +27,7 @@ export interface OwnedPartitionOptions {
   readonly observer: PartitionObserver
   /** Repeats work while the store is unreachable. */
   readonly insist: <T>(work: () => Promise<T>) => Promise<T>
-  /** Called with entries that are durable in the outbox; must not throw. */
+  /** Called with entries that were just made durable in the outbox; must not throw. */
   readonly onOutbox: (partition: number, entries: readonly Omit<OutboxEntry, 'seq'>[]) => void
 }
 
@@ -41,6 +42,8 @@ export class OwnedPartition {
   private readonly options: OwnedPartitionOptions
   /** Control records that wait for their position. */
   private waiting: ControlRecord[] = []
+  /** Hash of the last record of the control list. */
+  private head = ''
   private readonly knownRequests = new Set<string>()
   private position: Position
   private committed: Position
@@ -61,14 +64,22 @@ export class OwnedPartition {
     return this.position.offset
   }
 
-  /** Loads the state and the control records that it does not yet reflect. */
+  /**
+   * Loads the state and the control records that it does not yet reflect. A new partition's first record is the
+   * settings that it starts with, so that a start under other settings cannot judge the same calls otherwise.
+   */
   async load(): Promise<void> {
     for await (const [key, bytes] of this.store.scan('')) this.state.loadEntry(key, bytes)
     this.state.finishLoading()
     const control = await this.store.control(0)
     for (const record of control) this.noteRequest(record)
-    this.waiting = control.filter((r) => r.seq > this.state.controlSeq)
+    const unapplied = control.filter((r) => r.seq > this.state.controlSeq)
+    const { records, head } = verifyChain(this.store.partition, this.state.controlHash, unapplied)
+    this.waiting = records
+    this.head = head
     await this.applyDue(this.position.offset)
+    if (this.state.isStored || control.length > 0) return
+    await this.control('settings', encodeEffect({ kind: 'settings', settings: this.partition.settings }))
   }
 
   /** Folds records that follow the position. Outputs are durable when this resolves. */
@@ -95,6 +106,7 @@ export class OwnedPartition {
       const record = this.waiting.shift()!
       applyControl(this.partition, record)
       this.state.controlSeq = record.seq
+      this.state.controlHash = bodyOf(record).hash
       this.changed = true
     }
     if (this.partition.book.outputs.length > 0) await this.publish()
@@ -103,14 +115,21 @@ export class OwnedPartition {
   /** Makes what the engine has to say durable, then hands it on. */
   private async publish(): Promise<void> {
     const entries = this.partition.book.outputs.splice(0).map(entryOf)
-    await this.options.insist(() => this.store.appendOutbox(entries))
-    this.options.onOutbox(this.store.partition, entries)
+    const added = await this.options.insist(() => this.store.appendOutbox(entries))
+    // What stood there already is for the reader of the outbox, in its order.
+    const fresh = entries.filter((_, i) => added[i] === true)
+    if (fresh.length > 0) this.options.onOutbox(this.store.partition, fresh)
   }
 
-  /** Appends a control record behind the last folded record and applies it. */
-  async control(kind: ControlEffect['kind'], body: string): Promise<void> {
-    const record = { afterOffset: this.position.offset, kind, body }
+  /**
+   * Appends a control record behind the last folded record and applies it. While records of an earlier owner
+   * still wait for their position, it stands behind those: the list is applied in its order.
+   */
+  async control(kind: ControlEffect['kind'], body: string, request?: string): Promise<void> {
+    const afterOffset = Math.max(this.position.offset, this.waiting.at(-1)?.afterOffset ?? -1)
+    const { record, hash } = chained(this.head, afterOffset, kind, body, request)
     const seq = await this.options.insist(() => this.store.appendControl(record))
+    this.head = hash
     this.waiting.push({ ...record, seq })
     await this.applyDue(this.position.offset)
   }
@@ -128,14 +147,11 @@ export class OwnedPartition {
 
   private async stamp(request: ControlRequest): Promise<void> {
     this.knownRequests.add(request.id)
-    await this.control(
-      request.kind as ControlEffect['kind'],
-      JSON.stringify({ request: request.id, body: request.body }),
-    )
+    await this.control(request.kind as ControlEffect['kind'], request.body, request.id)
   }
 
   private noteRequest(record: ControlRecord): void {
-    const { request } = JSON.parse(record.body) as { request?: string }
+    const { request } = bodyOf(record)
     if (request !== undefined) this.knownRequests.add(request)
   }
 

@@ -21,6 +21,7 @@ interface Scalars {
   readonly overflowed: number
   readonly late: number
   readonly controlSeq: number
+  readonly controlHash: string
   readonly sources: Record<string, readonly [number, number]>
   readonly settings: EngineSettings
 }
@@ -68,6 +69,10 @@ export class PartitionState {
   private readonly duplicateChunks: number[] = []
   /** Control records up to this sequence number are in the state. */
   controlSeq = 0
+  /** Hash of the last of them: says which control list the state reflects. */
+  controlHash = ''
+  /** False until some state was loaded. */
+  isStored = false
   /** Highest position folded per source partition, so that a re-produced record counts once. */
   private sources: Record<string, readonly [number, number]> = {}
   corrupt = 0
@@ -115,13 +120,14 @@ export class PartitionState {
     puts.set(SUMS_KEY, bytesOf(sums))
     if (frozen !== null) puts.set(FROZEN_KEY, bytesOf(frozen))
     const { clock, sweptDay, overflowed, late, settings } = this.partition
-    const { controlSeq, sources } = this
+    const { controlSeq, controlHash, sources } = this
     const scalars: Scalars = {
       clock: clock.snapshot(),
       sweptDay,
       overflowed,
       late,
       controlSeq,
+      controlHash,
       sources,
       settings,
     }
@@ -203,6 +209,8 @@ export class PartitionState {
     this.partition.late = s.late
     this.partition.settings = s.settings
     this.controlSeq = s.controlSeq
+    this.controlHash = s.controlHash
+    this.isStored = true
     this.sources = s.sources
   }
 

@@ -21,6 +21,9 @@ export interface RawSource {
   batches(stop: AbortSignal): AsyncIterable<RawBatch>
 }
 
+/** Where a record stood in the log that it was read from, the same at every reading. */
+export type Origin = Pick<RawRecord, 'topic' | 'partition' | 'offset'>
+
 /** One record of the engine's own log: `curfew.events` on Kafka, the local journal when embedded. */
 export interface LogRecord {
   readonly offset: number
@@ -28,6 +31,8 @@ export interface LogRecord {
   readonly receivedAt: number
   readonly source: string
   readonly bytes: Uint8Array
+  /** Kept where the log holds what a source delivered as it was, and the source has lasting positions. */
+  readonly origin?: Origin
 }
 
 /** Told by the log which partitions this process owns. Calls for one partition never overlap. */
@@ -51,6 +56,7 @@ export interface EventLog {
       readonly source: string
       readonly bytes: Uint8Array
       readonly receivedAt: number
+      readonly origin?: Origin
     }[],
   ): Promise<void>
   read(owner: PartitionOwner, stop: AbortSignal): Promise<void>

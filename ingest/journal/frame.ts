@@ -1,12 +1,13 @@
 import { crc32 } from 'node:zlib'
-import type { LogRecord } from '../source.ts'
+import type { LogRecord, Origin } from '../source.ts'
 
 /**
  * A record in a segment file, all numbers little-endian:
  *
  *     magic u32 | length u32 | crc32 u32 | durable u32 | receivedAt f64 | source length u16 | source | bytes
  *
- * `length` counts what stands behind the checksum; the checksum covers the same and starts from a secret
+ * `source` is the name of the source; where the record has an origin, partition, offset and topic of that
+ * follow, each behind a NUL. `length` counts what stands behind the checksum; the checksum covers the same and starts from a secret
  * number of the segment, so that nobody can smuggle a valid frame inside a log line. `durable` is how much
  * of the segment was known to be on disk when the frame was written: a damaged frame in front of that mark
  * was acknowledged, one behind it never was.
@@ -25,6 +26,7 @@ export interface JournalEntry {
   readonly source: string
   readonly bytes: Uint8Array
   readonly receivedAt: number
+  readonly origin?: Origin
 }
 
 export interface DecodedFrame {
@@ -34,9 +36,22 @@ export interface DecodedFrame {
   readonly durable: number
 }
 
+const PART = '\u0000'
+
+/** Source and origin as one text. No name of a source or topic contains a NUL. */
+export function sourceText({ source, origin }: JournalEntry): string {
+  return origin === undefined ? source : [source, origin.partition, origin.offset, origin.topic].join(PART)
+}
+
+function readSourceText(text: string): Pick<LogRecord, 'source' | 'origin'> {
+  const [source = '', partition, offset, topic] = text.split(PART)
+  if (topic === undefined) return { source }
+  return { source, origin: { topic, partition: Number(partition), offset: Number(offset) } }
+}
+
 /** Bytes that the entry takes in a file. */
 export function frameSize(entry: JournalEntry): number {
-  return PREFIX_BYTES + FIXED_BYTES + Buffer.byteLength(entry.source) + entry.bytes.length
+  return PREFIX_BYTES + FIXED_BYTES + Buffer.byteLength(sourceText(entry)) + entry.bytes.length
 }
 
 /** Writes the frame at `at`; returns where it ends. The caller checked the bounds. */
@@ -50,7 +65,7 @@ export function encodeFrame(
   const body = at + PREFIX_BYTES
   target.writeUInt32LE(durable, body)
   target.writeDoubleLE(entry.receivedAt, body + 4)
-  const sourceBytes = target.write(entry.source, body + FIXED_BYTES, 'utf8')
+  const sourceBytes = target.write(sourceText(entry), body + FIXED_BYTES, 'utf8')
   target.writeUInt16LE(sourceBytes, body + 12)
   target.set(entry.bytes, body + FIXED_BYTES + sourceBytes)
   const end = body + FIXED_BYTES + sourceBytes + entry.bytes.length
@@ -79,7 +94,7 @@ export function decodeFrame(data: Buffer, at: number, offset: number, seed: numb
   const record = {
     offset,
     receivedAt: data.readDoubleLE(body + 4),
-    source: data.toString('utf8', body + FIXED_BYTES, start),
+    ...readSourceText(data.toString('utf8', body + FIXED_BYTES, start)),
     bytes: new Uint8Array(data.subarray(start, end)),
   }
   return { record, size, durable: data.readUInt32LE(body) }

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { CurfewError } from '../../core/errors.ts'
-import { encodeFrame, frameSize, type JournalEntry, MAX_RECORD_BYTES } from './frame.ts'
+import { encodeFrame, frameSize, type JournalEntry, MAX_RECORD_BYTES, sourceText } from './frame.ts'
 import { createSegment, type Segment } from './segment.ts'
 
 export interface WriterLimits {
@@ -62,7 +62,7 @@ export class JournalWriter {
     if (entries.length === 0) return Promise.resolve()
     let bytes = 0
     for (const entry of entries) {
-      if (entry.bytes.length > MAX_RECORD_BYTES || Buffer.byteLength(entry.source) > 65_535) {
+      if (entry.bytes.length > MAX_RECORD_BYTES || Buffer.byteLength(sourceText(entry)) > 65_535) {
         return Promise.reject(
           new CurfewError(
             'LOG_FULL',

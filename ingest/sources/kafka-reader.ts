@@ -286,8 +286,12 @@ export class KafkaReader implements MemberHandlers {
   async #open(claim: Claim, member: GroupMember): Promise<void> {
     if (claim.stage === 'ended') return
     claim.announced = true
-    const next = await this.#owner.assigned(claim.partition)
-    if (this.#isEnded(claim)) return
+    const next = await this.#owner.assigned(claim.partition).catch((error: unknown) => {
+      if (!(error instanceof CurfewError) || error.code !== 'LOG_GAP') throw error
+      this.#halt(claim, error)
+      return null
+    })
+    if (next === null || this.#isEnded(claim)) return
     claim.next = next
     const range = await this.#rangeOf(claim)
     if (this.#isEnded(claim)) return
@@ -368,10 +372,14 @@ export class KafkaReader implements MemberHandlers {
   }
 
   #gap(claim: Claim, range: OffsetRange): void {
+    const { topic } = this.#options
+    const text = `record ${claim.next} of ${topic}/${claim.partition} is missing: the topic holds ${range.low} to ${range.high - 1}`
+    this.#halt(claim, new CurfewError('LOG_GAP', text))
+  }
+
+  #halt(claim: Claim, error: CurfewError): void {
     if (claim.stage === 'ended') return
     const { topic, onPartitionStopped } = this.#options
-    const text = `record ${claim.next} of ${topic}/${claim.partition} is missing: the topic holds ${range.low} to ${range.high - 1}`
-    const error = new CurfewError('LOG_GAP', text)
     if (onPartitionStopped === undefined) {
       this.#fail(error)
       return

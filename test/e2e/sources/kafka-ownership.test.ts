@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CurfewError } from '../../../core/errors.ts'
+import { CurfewError } from '../../../core/errors.ts'
 import type { LogRecord, PartitionOwner } from '../../../ingest/source.ts'
 import { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import { KafkaEventLog, type KafkaEventLogOptions } from '../../../ingest/sources/kafka-event-log.ts'
@@ -188,6 +188,30 @@ describe('ownership of partitions on a real broker', () => {
     await until('the end of ownership', () => !worker.owned.has(1))
     expect(stopped.map(([partition, error]) => [partition, error.code])).toEqual([[1, 'LOG_GAP']])
     expect(stopped[0]?.[1].message).toContain('record 500 of gap/1 is missing')
+    stop.abort()
+    await reading
+    await log.close()
+  })
+
+  it('stops and reports the one partition whose owner does not recognise the log', async () => {
+    const stopped: [number, CurfewError][] = []
+    const log = await openLog('replaced', {
+      onPartitionStopped: (partition, error) => stopped.push([partition, error]),
+    })
+    const state = new SharedState()
+    class Refusing extends Worker {
+      override async assigned(partition: number): Promise<number> {
+        if (partition === 2) throw new CurfewError('LOG_GAP', 'the topic was replaced')
+        return super.assigned(partition)
+      }
+    }
+    const stop = new AbortController()
+    await appendLines(log, 0, 40)
+    const reading = log.read(new Refusing(state), stop.signal)
+    await until('the other partitions', () => state.count() >= 30 && stopped.length === 1)
+    expect(stopped.map(([partition, error]) => [partition, error.message])).toEqual([
+      [2, 'the topic was replaced'],
+    ])
     stop.abort()
     await reading
     await log.close()

@@ -1,4 +1,5 @@
 import type { AccessEvent } from '../../../core/event.ts'
+import { chained } from '../../../engine/control-list.ts'
 import { applyControl, encodeEffect } from '../../../engine/control-records.ts'
 import type { Output } from '../../../engine/incident-book.ts'
 import type { Partition } from '../../../engine/partition.ts'
@@ -35,7 +36,8 @@ export class StoredPartition {
     for (const happening of part) {
       happen(this.engine, happening, past, (effect) => {
         const body = encodeEffect(effect)
-        applyControl(this.engine, { seq: ++this.seq, afterOffset: 0, kind: effect.kind, body })
+        const { record } = chained('', 0, effect.kind, body)
+        applyControl(this.engine, { ...record, seq: ++this.seq })
       })
     }
     return this.engine.book.outputs.splice(0)

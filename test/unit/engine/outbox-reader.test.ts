@@ -94,4 +94,40 @@ describe('reader of the outboxes', () => {
     const { taken } = await take(rig, 1, () => rig.grow(0, 1))
     expect(taken).toEqual(['0/1'])
   })
+
+  it('hands on nothing in front of what an earlier process left', async () => {
+    const rig = outboxes()
+    rig.grow(0, 2)
+    const taken: string[] = []
+    let goOn: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const reader = new OutboxReader(
+      'test',
+      rig.store,
+      async ({ id }) => {
+        taken.push(id)
+        if (id === '0/1') await held
+      },
+      quiet,
+    )
+    const stop = new AbortController()
+    const running = reader.run(stop.signal)
+    const made = (id: string) => reader.handOn([{ id, kind: 'alert', body: '{}' }])
+    while (taken.length < 1) await new Promise(setImmediate)
+    rig.grow(0, 1)
+    made('0/3')
+    expect(taken).toEqual(['0/1'])
+    goOn()
+    rig.tell(0)
+    while (!taken.includes('0/3')) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(taken).toEqual(['0/1', '0/2', '0/3'])
+    for (let pass = rig.reads.length; rig.reads.length < pass + 3; )
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    made('0/4')
+    expect(taken.at(-1)).toBe('0/4')
+    stop.abort()
+    await running
+  })
 })

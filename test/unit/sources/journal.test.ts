@@ -34,6 +34,17 @@ describe('journal', () => {
     await second.close()
   })
 
+  it('keeps where a record stood in the log that it came from', async () => {
+    const origin = { topic: 'access:log', partition: 3, offset: 9_007_199_254_740_991 }
+    const first = await openJournal()
+    await first.append([entry('a'), { ...entry('b'), origin }])
+    await first.close()
+    const second = await openJournal()
+    expect(await second.at(0, 0)).not.toHaveProperty('origin')
+    expect(await second.at(0, 1)).toMatchObject({ source: 's', origin })
+    await second.close()
+  })
+
   it.each([1, 5, 11, 12, 20])('cuts a tail of which %i bytes were written', async (bytes) => {
     const first = await openJournal()
     await first.append([entry('a')])

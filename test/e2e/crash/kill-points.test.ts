@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type CompareOptions, compared, pointsNamed } from '../../../bench/crash-compare.ts'
+import type { KillPlan } from '../../../bench/crash-runs.ts'
+import type { Broken } from '../../../bench/crash-seams.ts'
+import { type CrashSetting, embeddedSetting, redisSetting } from '../../../bench/crash-settings.ts'
+import { countOf } from '../../../bench/crash-state.ts'
+import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
+import { redisAvailable } from '../../services/redis.ts'
+
+const STREAM = { events: 8_000, principals: 120, seed: 5 }
+/** Kills of one run: each run costs an undisturbed one to compare with. */
+const KILLS = 8
+const available = await redisAvailable()
+if (!available) console.warn('SKIPPED: redis-server is not installed (apt-get install redis-server)')
+
+let compiled: CompiledProgram
+let program: string
+
+beforeAll(async () => {
+  compiled = await compileProgram()
+  program = compiled.file('bench/crash-worker.ts')
+})
+afterAll(() => compiled?.remove())
+
+/** Dies once at each point, soon but not always at the first passage. */
+function plans(store: 'redis' | 'embedded'): readonly (readonly KillPlan[])[] {
+  const points = pointsNamed('all', store).filter((point) => point.name !== 'random')
+  const all = points.map(({ name }, i): KillPlan => ({ kind: 'point', point: name, passage: 1 + (i % 2) }))
+  all.push({ kind: 'record', at: STREAM.events / 2, afterMs: 20 })
+  const runs = Math.ceil(all.length / KILLS)
+  return Array.from({ length: runs }, (_, run) => all.filter((_, i) => i % runs === run))
+}
+
+async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): Promise<void> {
+  for (const [i, kills] of plans(store).entries()) {
+    const { run, faults } = await compared({ setting, program, name: `run-${i}`, kills })
+    expect(faults).toEqual([])
+    expect(run.kills).toEqual(kills.map((plan) => (plan.kind === 'point' ? plan.point : 'random')))
+    expect(countOf(run.state, 'p:')).toBe(STREAM.principals)
+    expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
+    expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)
+    expect(run.control.flat().length).toBeGreaterThan(5)
+  }
+}
+
+describe('killed once at every named point, an installation leaves what an undisturbed one leaves', () => {
+  it('in local folders', { timeout: 600_000 }, async () => {
+    const setting = await embeddedSetting(STREAM)
+    try {
+      await expectSame('embedded', setting)
+    } finally {
+      await setting.close()
+    }
+  })
+
+  it.skipIf(!available)('on Kafka and Redis', { timeout: 600_000 }, async () => {
+    const setting = await redisSetting(STREAM)
+    try {
+      await expectSame('redis', setting)
+    } finally {
+      await setting.close()
+    }
+  })
+})
+
+const at = (point: string, ...passages: number[]): KillPlan[] =>
+  passages.map((passage) => ({ kind: 'point', point, passage }))
+
+describe('the comparison notices', () => {
+  let setting: CrashSetting
+  beforeAll(async () => {
+    setting = await embeddedSetting(STREAM)
+  })
+  afterAll(() => setting?.close())
+
+  const wrong: readonly [Broken, readonly KillPlan[], RegExp][] = [
+    ['position-first', at('frame-synced', 9, 10, 11, 12), /^0\/p:/],
+    ['outbox-late', at('commit-after', 12, 3, 3), /^(outbox entry|decision|nobody)/],
+    ['outbox-ids-anew', at('outbox-after', 6, 6), /^outbox entry/],
+    ['control-late', at('commit-after', 3, 3, 3), /./],
+    ['note-first', at('deliver-before', 2, 2, 2, 2), /^nobody was told/],
+    ['taken-late', at('cursor', 4, 4, 4, 4), /^(nobody was told|decision .* is missing)/],
+  ]
+
+  it.each(wrong)('a worker that is %s', { timeout: 300_000 }, async (broken, kills, sign) => {
+    const options: CompareOptions = { setting, program, name: broken, kills, broken }
+    const { faults } = await compared(options)
+    expect(faults.filter((fault) => sign.test(fault))).not.toEqual([])
+  })
+})
