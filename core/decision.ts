@@ -31,6 +31,15 @@ export interface Limit {
   readonly windowSeconds: number
 }
 
+/** What a call showed about a decision: the first that it refused, or one that it should have refused. */
+export interface HoldProof {
+  /** Id of the decision. */
+  readonly decision: string
+  readonly proof: 'held' | 'leaking'
+  /** Event time of the call, epoch ms. */
+  readonly at: number
+}
+
 /** What an output is about. */
 export interface Entity {
   readonly type: 'principal' | 'ip' | 'route' | 'org' | 'app' | 'tenant'
