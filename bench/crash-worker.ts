@@ -109,6 +109,9 @@ const worker = new DetectWorker(
     },
     observer: { judged: nothing, redelivered: nothing, checkpointed: nothing, ownership: nothing },
     onOutbox: nothing,
+    onLost: async (detail) => {
+      throw new Error(detail)
+    },
     clock: { now: () => wallTime(Date.now() * CLOCK_RATE) },
     logger: { info: nothing, warn: said, error: said },
     ticks: false,

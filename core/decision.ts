@@ -70,6 +70,6 @@ export interface Decision {
   readonly gateway: { readonly kind: string; readonly id: string }
   /** Newest `exp` (epoch seconds) among the tokens covered, when every one of them stated it. */
   readonly tokenExp: number | null
-  /** Receipt time of the newest evidence, epoch ms: what `maxEvidenceAge` is measured from. */
+  /** Time of the newest evidence or of its receipt, whichever is earlier, epoch ms: what `maxEvidenceAge` is measured from. */
   readonly evidenceAt: number
 }

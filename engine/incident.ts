@@ -52,7 +52,7 @@ export interface Incident {
   lastEventAt: number
   /** Last surprising or refused call: what `quiet` is measured from. */
   lastDemandAt: number
-  /** Receipt of the newest evidence, epoch ms. */
+  /** Age of the newest evidence: the earlier of its time and its receipt, epoch ms. */
   evidenceAt: number
   events: number
   surprise: number
@@ -134,7 +134,7 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   // A call that comes late does not turn back what is known of later ones.
   incident.lastEventAt = Math.max(incident.lastEventAt, at)
   incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
-  incident.evidenceAt = Math.max(incident.evidenceAt, Number.isNaN(event.receivedAt) ? at : event.receivedAt)
+  noteEvidenceTime(incident, event, at)
   incident.requests++
   incident.since.requests++
   incident.since.events++
@@ -146,6 +146,15 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   }
   if (event.credential !== null) incident.credential = event.credential
   addToken(incident, event)
+}
+
+/**
+ * Evidence is as old as the earlier of the call and its receipt: a forwarder that kept lines for an hour, or a file
+ * that is read late, delivers nothing fresh.
+ */
+export function noteEvidenceTime(incident: Incident, event: AccessEvent, at: number): void {
+  const seen = Number.isNaN(event.receivedAt) ? at : Math.min(at, event.receivedAt)
+  incident.evidenceAt = Math.max(incident.evidenceAt, seen)
 }
 
 function addToken(incident: Incident, event: AccessEvent): void {

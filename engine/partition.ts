@@ -10,7 +10,7 @@ import { binOf, type Calibration, UNITS_PER_DAY } from './calibration.ts'
 import { DuplicateFilter } from './duplicates.ts'
 import { EventClock } from './event-clock.ts'
 import { GRACE_MS, proofsOf } from './hold-proof.ts'
-import { addEvidence, type Incident, isHeld, openIncident } from './incident.ts'
+import { addEvidence, type Incident, isHeld, noteEvidenceTime, openIncident } from './incident.ts'
 import { IncidentBook } from './incident-book.ts'
 import { Judge } from './judge.ts'
 import { BOUNDARY_MS, KnowledgeKeeper } from './knowledge.ts'
@@ -251,7 +251,7 @@ export class Partition {
     if (incident.rung < TOKEN_REVOKED) incident.attempts++
     this.prove(incident, event, at)
     incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
-    if (!Number.isNaN(event.receivedAt)) incident.evidenceAt = Math.max(incident.evidenceAt, event.receivedAt)
+    noteEvidenceTime(incident, event, at)
     this.climb(incident, event, this.residents.slab.at(slot), at)
     this.book.touch(incident, this.settings)
   }
