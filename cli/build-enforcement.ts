@@ -36,7 +36,7 @@ export interface EnforcementOptions {
   readonly knownPrincipals: () => number
   readonly onChange: (decision: string) => void
   readonly onLeak: (view: EnforcementView) => void
-  readonly safety: Pick<Safety, 'latched' | 'keepsUnknownRules' | 'liftFirst'>
+  readonly safety: Pick<Safety, 'latched' | 'liftsAll' | 'keepsUnknownRules' | 'liftFirst'>
   readonly answered: (status: number, reason: string) => void
 }
 
@@ -82,6 +82,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     onChange: options.onChange,
     onLeak: options.onLeak,
     latched: options.safety.latched,
+    liftsAll: options.safety.liftsAll,
     keepsUnknownRules: options.safety.keepsUnknownRules,
   })
   await enforcer.load()

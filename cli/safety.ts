@@ -37,6 +37,7 @@ export interface SafetyListener {
 
 /** How soon a running Curfew sees a latch that a command sets; `curfew panic` relies on it. */
 export const LATCH_POLL_MS = 500
+const RECORD_CHECK_MS = 2_000
 const STORE_CHECK_MS = 10_000
 const LIFT_RETRY_MS = 5_000
 /** Decisions that came to nothing are told to the engine once none has come for so long: catching up is over. */
@@ -51,6 +52,7 @@ export class Safety {
   private readonly told = new Set<string>()
   private liftedAt = Number.NEGATIVE_INFINITY
   private checkedAt = Number.NEGATIVE_INFINITY
+  private recordedAt = Number.NEGATIVE_INFINITY
   private untoldAt: number | null
   private storeFault: string | null = null
   private syncFault: string | null = null
@@ -84,10 +86,12 @@ export class Safety {
 
   readonly latched = (): string | null => this.latches.reason()
 
+  readonly liftsAll = (): boolean => this.latches.active().some(({ cause }) => cause === 'panic')
+
   /** After a loss the gateways know more than we do; after a panic nothing of ours may stay. */
   readonly keepsUnknownRules = (): boolean => {
     const active = this.latches.active()
-    return active.length > 0 && active.every(({ cause }) => cause === 'baselines-lost')
+    return active.length > 0 && !this.liftsAll()
   }
 
   /** Lifts what a panic wants lifted; before the start, so that nothing is refused that was to be free. */
@@ -139,7 +143,8 @@ export class Safety {
     }
     await this.liftFirst(listener.enforcer)
     if (active.length === 0) await this.tellEngine(listener.enforcer)
-    if (clock.now() - this.checkedAt >= STORE_CHECK_MS) await this.checkStore(listener)
+    await this.checkRecord(listener)
+    await this.checkStore(listener)
   }
 
   /** A store that is away keeps nobody from being latched by the folder; it is told once per outage. */
@@ -179,19 +184,25 @@ export class Safety {
     }
   }
 
-  private async checkStore({ alert, fail }: SafetyListener): Promise<void> {
+  private async checkRecord({ fail }: SafetyListener): Promise<void> {
+    const { store, clock } = this.parts
+    if (clock.now() - this.recordedAt < RECORD_CHECK_MS) return
+    this.recordedAt = clock.now()
+    if (await isRecorded(store)) return
+    await this.lost('the state store was emptied while Curfew ran')
+    fail(
+      new CurfewError(
+        'STORE_CORRUPT',
+        'the state store was emptied while Curfew ran; started again, it observes',
+      ),
+    )
+  }
+
+  /** Eviction may be switched on while we run; nothing else tells before state is gone. */
+  private async checkStore({ alert }: SafetyListener): Promise<void> {
     const { store, clock, logger } = this.parts
+    if (clock.now() - this.checkedAt < STORE_CHECK_MS) return
     this.checkedAt = clock.now()
-    if (!(await isRecorded(store))) {
-      await this.lost('the state store was emptied while Curfew ran')
-      fail(
-        new CurfewError(
-          'STORE_CORRUPT',
-          'the state store was emptied while Curfew ran; start again to observe',
-        ),
-      )
-      return
-    }
     try {
       await store.check()
       this.storeFault = null

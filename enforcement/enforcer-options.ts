@@ -28,6 +28,8 @@ export interface EnforcerOptions {
   readonly onLeak?: (view: EnforcementView) => void
   /** Why nothing may be enforced anew, or null. Asked when a decision arrives and before each gateway call. */
   readonly latched?: () => string | null
+  /** Whether the latch also ends what stands already. */
+  readonly liftsAll?: () => boolean
   /**
    * Whether rules with our mark that no decision knows stay at the gateways until they expire: after the loss of
    * the state they are all that is left of what was decided.

@@ -168,7 +168,9 @@ export class Enforcer {
     const stale = fresh
       ? null
       : staleReason(entry.decision, this.#options.clock.now(), this.#admission.maxEvidenceAgeMs)
-    const latched = entry.startedAt.length > 0 ? null : this.#admission.latched()
+    // What stands goes on only while nobody wants everything lifted, whether the ledger can be written or not.
+    const stands = entry.startedAt.length > 0 && !(this.#options.liftsAll?.() ?? false)
+    const latched = stands ? null : this.#admission.latched()
     const reason = this.#admission.allowReason(entry.decision) ?? latched ?? stale
     if (reason !== null) this.#end(entry, 'withheld', reason)
     return reason

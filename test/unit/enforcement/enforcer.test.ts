@@ -197,6 +197,19 @@ describe('a latch', () => {
     expect([...gateway.rules.keys()]).toEqual(['dec_1'])
   })
 
+  it('that lifts everything ends what stands although the ledger cannot be written', async () => {
+    let latched: string | null = null
+    const gateway = new TestGateway('a')
+    const lifting = { latched: () => latched, liftsAll: () => latched !== null }
+    const { enforcer, ledger } = await started({ gateways: [gateway], ...lifting })
+    await enforcer.accept(decision())
+    await becomes(enforcer, 'dec_1', 'in-force')
+    ledger.failing = true
+    latched = LATCHED
+    await eventually(() => gateway.rules.size === 0, 'the rule to go')
+    expect(enforcer.view('dec_1')).toMatchObject({ status: 'withheld', statusReason: LATCHED })
+  })
+
   it('after the loss of the state leaves rules that nobody knows until they expire', async () => {
     const gateway = new TestGateway('a')
     const until = START + 60_000
