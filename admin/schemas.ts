@@ -159,6 +159,12 @@ export const DecisionSchema = Type.Object({
   issuedAt: nullable(Type.String()),
   until: nullable(Type.String()),
   effectiveBy: nullable(Type.String()),
+  proof: nullable(
+    Type.Object(
+      { state: words(['held', 'leaking', 'untested']), at: nullable(Type.String()) },
+      { description: 'what the traffic has shown, and since when; null where nothing acts' },
+    ),
+  ),
   receipts: Type.Array(
     Type.Object({
       time: Type.String(),

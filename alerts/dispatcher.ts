@@ -322,5 +322,7 @@ function newestPerIncident(rows: readonly PendingDelivery[]): readonly AlertReco
 
 /** Changes when what a message shows about decisions changes. */
 function fingerprint(decisions: readonly DecisionStatus[]): string {
-  return hashOf(...decisions.flatMap(({ decision, status, until }) => [decision.id, status, until]))
+  return hashOf(
+    ...decisions.flatMap(({ decision, status, until, proof }) => [decision.id, status, until, proof ?? null]),
+  )
 }

@@ -1,5 +1,5 @@
 import type { Decision, Entity } from '../core/decision.ts'
-import type { AlertRecord } from '../core/incident.ts'
+import { type AlertRecord, isNotice } from '../core/incident.ts'
 import type { Reason } from '../core/opinion.ts'
 import { inert } from './log-text.ts'
 import { counted, durationText, featureParts, numberText, quantityText, timeText } from './quantity.ts'
@@ -100,6 +100,7 @@ function strongest(reasons: readonly Reason[]): readonly Reason[] {
 function title(alert: AlertRecord): Line {
   const who = [us(`${ENTITY_WORDS[alert.entity.type]} `), log(alert.entity.id)]
   const severity = alert.severity[0]?.toUpperCase() + alert.severity.slice(1)
+  if (isNotice(alert)) return [us(`${severity}: Curfew needs attention`)]
   switch (alert.transition) {
     case 'opened':
       return [us(`${severity}: `), ...who, us(' stopped behaving like itself')]
@@ -111,6 +112,7 @@ function title(alert: AlertRecord): Line {
 }
 
 function period(alert: AlertRecord): Line {
+  if (isNotice(alert)) return [us(`At ${timeText(alert.time) ?? 'an unknown time'}.`)]
   const from = timeText(alert.firstEventTime)
   const to = timeText(alert.lastEventTime)
   const when = from === null || to === null ? '' : from === to ? `At ${from}: ` : `From ${from} to ${to}: `
@@ -162,7 +164,7 @@ function doneLines(decisions: readonly DecisionStatus[]): readonly Line[] {
   return left > 0 ? [...lines, [us(`and ${counted(left, 'more decision')}.`)]] : lines
 }
 
-function doneLine({ decision, status, until }: DecisionStatus): Line {
+function doneLine({ decision, status, until, proof }: DecisionStatus): Line {
   const end = until === null ? null : timeText(until)
   const hold = end === null ? `for ${durationText(decision.holdSeconds)}` : `until ${end}`
   return [
@@ -170,6 +172,7 @@ function doneLine({ decision, status, until }: DecisionStatus): Line {
     log(decision.entity.id),
     ...limitWords(decision),
     ...statusWords(status, hold),
+    ...proofWords(status, proof ?? null),
   ]
 }
 
@@ -216,6 +219,14 @@ function statusWords(status: string, hold: string): Line {
     default:
       return [us(': '), log(status), us(` ${hold}`)]
   }
+}
+
+/** Whether the traffic shows that what stands does hold. */
+function proofWords(status: string, proof: DecisionStatus['proof']): Line {
+  if (status !== 'in-force' && status !== 'failed') return []
+  if (proof === 'held') return [us('; calls are being refused')]
+  if (proof === 'leaking') return [us('; calls that it should refuse still get through')]
+  return proof === 'untested' ? [us('; no call has tested it yet')] : []
 }
 
 function webAddress(url: string | null): string | null {

@@ -7,6 +7,8 @@ export interface DecisionStatus {
   readonly status: string
   /** ISO 8601 or null before it was issued. */
   readonly until: string | null
+  /** What the traffic has shown so far; null where nothing acts. */
+  readonly proof?: 'held' | 'leaking' | 'untested' | null
 }
 
 /** All that a message about an incident may say. Log text inside is hostile and stays plain text. */

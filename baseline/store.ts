@@ -16,7 +16,7 @@ export interface Checkpoint {
 }
 
 /** What waits in the outbox: for people or for gateways. */
-export type OutboxKind = 'alert' | 'decision'
+export type OutboxKind = 'alert' | 'decision' | 'proof'
 
 /** Something that must reach people or gateways once. `seq` counts up per partition from 1. */
 export interface OutboxEntry {

@@ -120,6 +120,9 @@ const worker = new DetectWorker(
     },
     observer: { judged: nothing, redelivered: nothing, checkpointed: nothing, ownership: nothing },
     onOutbox: (_, entries) => effects.reader.handOn(entries),
+    onLost: async (detail) => {
+      throw new Error(detail)
+    },
     clock: { now: () => wallTime(Date.now() * CLOCK_RATE) },
     logger: { info: nothing, warn: said, error: said },
     ticks: false,

@@ -78,7 +78,10 @@ function undoCommand(_incident: string, decisions: readonly DecisionStatus[]): s
 }
 
 function statusOf(enforcer: Enforcer, incident: string): readonly DecisionStatus[] {
-  return enforcer
-    .viewsOf(incident)
-    .map(({ decision, status, until }) => ({ decision, status, until: isLive(status) ? until : null }))
+  return enforcer.viewsOf(incident).map(({ decision, status, until, proof }) => ({
+    decision,
+    status,
+    until: isLive(status) ? until : null,
+    proof: proof?.state ?? null,
+  }))
 }

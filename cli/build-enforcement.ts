@@ -8,12 +8,14 @@ import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
 import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
+import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger } from '../enforcement/reconcile.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
 import { listening } from './listening.ts'
+import type { Safety } from './safety.ts'
 import { SharedMap } from './shared-map.ts'
 
 /** Indices of the shared maps. */
@@ -33,6 +35,8 @@ export interface EnforcementOptions {
   readonly isAllowed: (tenant: string, entity: string) => string | null
   readonly knownPrincipals: () => number
   readonly onChange: (decision: string) => void
+  readonly onLeak: (view: EnforcementView) => void
+  readonly safety: Pick<Safety, 'latched' | 'liftsAll' | 'keepsUnknownRules' | 'liftFirst'>
   readonly answered: (status: number, reason: string) => void
 }
 
@@ -76,8 +80,13 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     guard: guardSettings(config),
     onlyFor: onlyFor(config),
     onChange: options.onChange,
+    onLeak: options.onLeak,
+    latched: options.safety.latched,
+    liftsAll: options.safety.liftsAll,
+    keepsUnknownRules: options.safety.keepsUnknownRules,
   })
   await enforcer.load()
+  await options.safety.liftFirst(enforcer)
   enforcer.start(stop)
   const endpoint = await openEndpoint(options, denyList)
   return {

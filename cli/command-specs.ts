@@ -191,7 +191,7 @@ const panic: CommandSpec = {
   name: 'panic',
   summary: 'lift everything Curfew has put into force, now',
   purpose:
-    'Asks every gateway of the configuration for the rules that carry our mark and removes all of them. Needs no engine, no Redis and no Kafka; foreign rules are not touched. A running engine is to be stopped or set to observe first, else it will enforce again.',
+    'Asks every gateway of the configuration for the rules that carry our mark and removes all of them. Needs no engine, no Redis and no Kafka; foreign rules are not touched. Without --gateway it also latches Curfew to observe, whether it runs or is started later, until `curfew resume`.',
   flags: [
     requiredConfig,
     gatewayFlag,
@@ -206,8 +206,41 @@ const panic: CommandSpec = {
     },
   ],
   exitCodes: [
-    [0, 'nothing of ours is left'],
-    [1, 'a gateway could not be asked or something is left'],
+    [0, 'nothing of ours is left, and the latch is set'],
+    [1, 'a gateway could not be asked, something is left, or nothing could be latched'],
+    USAGE_EXIT,
+  ],
+}
+
+const resume: CommandSpec = {
+  name: 'resume',
+  summary: 'let Curfew act again after `panic` or a loss of what was learnt',
+  purpose:
+    'Ends what keeps Curfew in observe whatever its settings say: a `curfew panic`, or a state store that lost what it held. The reason is written to the audit log before it takes effect; a running Curfew acts on it within a second.',
+  flags: [
+    requiredConfig,
+    {
+      name: 'reason',
+      kind: 'text',
+      placeholder: 'TEXT',
+      description: 'Why it is safe to act again, for the audit.',
+      required: true,
+    },
+  ],
+  positionals: NONE,
+  examples: [
+    {
+      command: 'curfew resume --config curfew.yaml --reason false-alarm',
+      effect: 'enforces again as the settings say',
+    },
+    {
+      command: 'curfew resume --config /etc/curfew.yaml --reason INC-4711',
+      effect: 'the same, with a ticket as the reason',
+    },
+  ],
+  exitCodes: [
+    [0, 'nothing keeps Curfew in observe any more'],
+    [1, 'it could not be audited yet; the next Curfew that runs on this machine takes it'],
     USAGE_EXIT,
   ],
 }
@@ -307,6 +340,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   configCheck,
   configReference,
   panic,
+  resume,
   sweep,
   explain,
   backfill,

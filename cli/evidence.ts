@@ -1,6 +1,7 @@
 import type { StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { isoTime } from '../core/time.ts'
+import { proofOf } from '../enforcement/hold-proof.ts'
 import type { LedgerEntry } from '../enforcement/ledger.ts'
 import type { DecisionView, IncidentView } from '../engine/control-plane.ts'
 import { DECISIONS_MAP } from './build-enforcement.ts'
@@ -59,9 +60,8 @@ function storedEvidence(store: StateStore): Evidence {
 
 /** A decision as it was last saved; when it takes effect at the slowest gateway is known to the enforcer only. */
 function decisionView(bytes: Uint8Array): DecisionView {
-  const { decision, status, statusReason, issuedAt, until, receipts } = JSON.parse(
-    utf8.decode(bytes),
-  ) as LedgerEntry
+  const entry = JSON.parse(utf8.decode(bytes)) as LedgerEntry
+  const { decision, status, statusReason, issuedAt, until, receipts } = entry
   return {
     decision,
     status,
@@ -69,6 +69,7 @@ function decisionView(bytes: Uint8Array): DecisionView {
     issuedAt: issuedAt === null ? null : isoTime(issuedAt),
     until: until === null ? null : isoTime(until),
     effectiveBy: null,
+    proof: proofOf(entry),
     receipts,
   }
 }

@@ -78,14 +78,14 @@ function transitionsText(transitions: readonly AlertRecord[]): string {
 
 /** A decision for people: what should hold, where it stands, what each gateway answered. */
 export function decisionText(view: DecisionView): string {
-  const { decision, status, statusReason, until, effectiveBy, receipts } = view
+  const { decision, status, statusReason, until, effectiveBy, proof, receipts } = view
   const limit =
     decision.limit === null
       ? ''
       : `, at most ${decision.limit.requests} per ${decision.limit.windowSeconds} s`
   const lines = [
     `${decision.id}  ${decision.action} of ${cut(decision.entity.id)} (scope ${decision.scope.kind}${limit}), mode ${decision.mode}`,
-    `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}`,
+    `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}${proof === null ? '' : `, ${proof.state}${proof.at === null ? '' : ` since ${proof.at}`}`}`,
     `because: ${sentence(decision.reason)}`,
     `incident: ${decision.incident}`,
   ]

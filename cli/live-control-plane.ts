@@ -16,7 +16,7 @@ import type {
   ReadinessCheck,
   SettingsVersion,
 } from '../engine/control-plane.ts'
-import { encodeEffect } from '../engine/control-records.ts'
+import { type ControlEffect, encodeEffect } from '../engine/control-records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { AuditLog } from './audit-log.ts'
 import { incidentView } from './incident-view.ts'
@@ -166,17 +166,17 @@ class LiveControlPlane implements ControlPlane {
   releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
     return this.changeDecision(id, isOpen, 'release', actor, reason, async ({ decision }) => {
       const released = await this.options.enforcer.release(id, `${actor.name}: ${reason}`)
-      const holder = released.ok ? await this.storedIncidents.one(decision.incident) : null
-      if (holder !== null) {
-        const body = encodeEffect({ kind: 'decision-released', incident: decision.incident, decision: id })
-        await this.options.store.request(holder.partition, {
-          id: `release-${id}`,
-          kind: 'decision-released',
-          body,
-        })
-      }
+      const effect = { kind: 'decision-released', incident: decision.incident, decision: id } as const
+      if (released.ok) await this.tellEngine(`release-${id}`, decision.incident, effect)
       return released
     })
+  }
+
+  /** Has the owner of an incident take a change of a hold at a stated position of its log. */
+  private async tellEngine(id: string, incident: string, effect: ControlEffect): Promise<void> {
+    const holder = await this.storedIncidents.one(incident)
+    if (holder === null) return
+    await this.options.store.request(holder.partition, { id, kind: effect.kind, body: encodeEffect(effect) })
   }
 
   extendDecision(
@@ -185,9 +185,14 @@ class LiveControlPlane implements ControlPlane {
     actor: Actor,
     reason: string,
   ): Promise<ChangeResult<DecisionView>> {
-    return this.changeDecision(id, isLive, 'extend', actor, reason, () =>
-      this.options.enforcer.extend(id, holdSeconds),
-    )
+    return this.changeDecision(id, isLive, 'extend', actor, reason, async ({ decision }) => {
+      const extended = await this.options.enforcer.extend(id, holdSeconds)
+      if (!extended.ok || extended.value.until === null) return extended
+      const until = Date.parse(extended.value.until)
+      const effect = { kind: 'decision-extended', incident: decision.incident, decision: id, until } as const
+      await this.tellEngine(`extend-${id}-${until}`, decision.incident, effect)
+      return extended
+    })
   }
 
   approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {

@@ -78,7 +78,7 @@ export class Replay {
       if (output.kind === 'alert') {
         if (output.alert.transition === 'opened') this.counts.incidents++
         alerts.line(JSON.stringify(output.alert))
-      } else {
+      } else if (output.kind === 'decision') {
         this.counts.decisions++
         decisions.line(decisionLine(output.decision))
       }

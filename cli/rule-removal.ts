@@ -61,6 +61,15 @@ async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boole
 
 const REMOVED = 'removed'
 
+/** Two looks at the same gateways as one: every rule that was met, and how it stands after the later look. */
+export function mergedRemovals(earlier: readonly Removal[], later: readonly Removal[]): readonly Removal[] {
+  return later.map((last, i) => {
+    const rules = new Map(earlier[i]?.rules.map((entry) => [entry.rule.id, entry]))
+    for (const entry of last.rules) rules.set(entry.rule.id, entry)
+    return { ...last, rules: [...rules.values()] }
+  })
+}
+
 async function removeOne(gateway: GatewayAdapter, id: string): Promise<string> {
   try {
     await gateway.remove(id, AbortSignal.timeout(CALL_MS))

@@ -4,7 +4,7 @@ import { createMetrics, type EngineMetrics } from '../admin/metrics.ts'
 import { type AdminAddress, type AdminServer, createAdminServer } from '../admin/server.ts'
 import type { AlertSink } from '../alerts/sink.ts'
 import type { StateStore } from '../baseline/store.ts'
-import type { Decision } from '../core/decision.ts'
+import type { Decision, HoldProof } from '../core/decision.ts'
 import { CurfewError } from '../core/errors.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
@@ -12,7 +12,7 @@ import { DETECTORS } from '../detectors/catalog.ts'
 import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
-import { DetectWorker, type Logger, type WorkerObserver } from '../engine/worker.ts'
+import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
@@ -32,9 +32,13 @@ import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { health } from './health.ts'
 import { identityKeyOf } from './identity-key.ts'
+import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
+import { leakNotice } from './notices.ts'
+import { Safety } from './safety.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
+import { REJECT_REASONS, workerObserver } from './worker-observer.ts'
 
 /** Roles of a process: `all` for small installations; workers of a larger one only read and detect. */
 export type Role = 'all' | 'detect' | 'control'
@@ -79,6 +83,7 @@ export class Service {
   private readonly running: Promise<unknown>[] = []
   private readonly control: Promise<unknown>[] = []
   private settings: SettingsKeeper | null = null
+  private safety: Safety | null = null
   private worker: DetectWorker | null = null
   private outbox: OutboxReader | null = null
   private alerts: Alerts | null = null
@@ -143,6 +148,9 @@ export class Service {
     const { config, clock, random, logger } = this.parts
     const settings = this.settings!
     const stop = this.controlStop.signal
+    const { store, opened } = this
+    const safety = await Safety.open({ config, store, opened, clock, logger, audit })
+    this.safety = safety
     this.enforcement = await openEnforcement(
       {
         config,
@@ -154,6 +162,8 @@ export class Service {
           allowedBy(settings.current(), tenant, entity, clock.now())?.reason ?? null,
         knownPrincipals: () => this.principals(),
         onChange: (id) => this.decisionChanged(id),
+        onLeak: (view) => this.alert(leakNotice(view, clock.now())),
+        safety,
         answered: () => undefined,
       },
       stop,
@@ -167,6 +177,8 @@ export class Service {
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
     this.outbox = new OutboxReader('control', this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
+    const alert = (record: AlertRecord) => this.alerts!.dispatcher.accept(record)
+    this.control.push(safety.watch({ enforcer: enforcer(), alert, fail: this.fail }, stop))
     await this.startAdmin(audit)
   }
 
@@ -213,6 +225,7 @@ export class Service {
         observer: workerObserver(metrics),
         // At once when enforcement lives in this process.
         onOutbox: (_, entries) => this.outbox?.handOn(entries),
+      onLost: (detail) => this.safety?.lost(detail) ?? latchLost(config, this.store, detail, clock),
         clock,
         logger,
         ticks: this.parts.ticks ?? true,
@@ -273,6 +286,10 @@ export class Service {
         this.metrics.decision(decision.action, decision.mode, 'pending')
       return
     }
+    if (kind === 'proof') {
+      this.enforcement!.enforcer.noteProof(JSON.parse(body) as HoldProof)
+      return
+    }
     const alert = JSON.parse(body) as AlertRecord
     this.metrics.incident(alert.severity, alert.transition)
     await this.alerts!.dispatcher.accept(alert)
@@ -280,7 +297,15 @@ export class Service {
 
   private decisionChanged(id: string): void {
     const view = this.enforcement?.enforcer.view(id)
-    if (view != null) this.alerts?.dispatcher.refresh(view.decision.incident)
+    if (view == null) return
+    this.safety?.noteChange(view)
+    this.alerts?.dispatcher.refresh(view.decision.incident)
+  }
+
+  private alert(record: AlertRecord): void {
+    this.alerts?.dispatcher
+      .accept(record)
+      .catch((error: unknown) => this.parts.logger.error({ error: String(error) }, 'an alert is lost'))
   }
 
   private async pollSettings(stop: AbortSignal): Promise<void> {
@@ -322,6 +347,7 @@ export class Service {
         ok: detecting,
         detail: detecting ? 'running' : trouble,
       },
+      { name: 'enforcement', ok: true, detail: this.safety?.latched() ?? 'as the settings say' },
       {
         name: 'sources',
         ok: this.sourcesReadable,
@@ -352,33 +378,5 @@ export class Service {
     await step(() => this.opened.close())
     await step(() => this.store.close())
     if (failures.length > 0) throw failures[0]
-  }
-}
-
-const REJECT_REASONS = [
-  'not-json',
-  'truncated',
-  'too-long',
-  'too-deep',
-  'invalid-utf8',
-  'missing-field',
-  'wrong-type',
-  'bad-number',
-  'bad-time',
-  'time-out-of-bounds',
-  'duplicate-key',
-  'no-principal',
-  'unknown-format',
-] as const
-
-function workerObserver(metrics: EngineMetrics): WorkerObserver {
-  return {
-    judged: (_, outcome) => {
-      if (outcome.duplicate) metrics.duplicates()
-      else metrics.verdict(outcome.surprise)
-    },
-    redelivered: () => undefined,
-    checkpointed: (durationMs, bytes) => metrics.checkpoint(durationMs / 1000, bytes),
-    ownership: () => undefined,
   }
 }

@@ -31,6 +31,15 @@ export interface Limit {
   readonly windowSeconds: number
 }
 
+/** What a call showed about a decision: the first that it refused, or one that it should have refused. */
+export interface HoldProof {
+  /** Id of the decision. */
+  readonly decision: string
+  readonly proof: 'held' | 'leaking'
+  /** Event time of the call, epoch ms. */
+  readonly at: number
+}
+
 /** What an output is about. */
 export interface Entity {
   readonly type: 'principal' | 'ip' | 'route' | 'org' | 'app' | 'tenant'
@@ -61,6 +70,6 @@ export interface Decision {
   readonly gateway: { readonly kind: string; readonly id: string }
   /** Newest `exp` (epoch seconds) among the tokens covered, when every one of them stated it. */
   readonly tokenExp: number | null
-  /** Receipt time of the newest evidence, epoch ms: what `maxEvidenceAge` is measured from. */
+  /** Time of the newest evidence or of its receipt, whichever is earlier, epoch ms: what `maxEvidenceAge` is measured from. */
   readonly evidenceAt: number
 }

@@ -9,6 +9,14 @@ export type IncidentTransition = 'opened' | 'escalated' | 'resolved'
 /** Every severity, mildest first. */
 export const SEVERITIES: readonly Severity[] = ['low', 'medium', 'high', 'critical']
 
+/** The detector of alerts about Curfew itself: a hold that leaks, a latch, lost state. */
+export const NOTICE_DETECTOR = 'curfew'
+
+/** Whether an alert is about Curfew itself and not about how somebody behaved. */
+export function isNotice(alert: AlertRecord): boolean {
+  return alert.detectors[0] === NOTICE_DETECTOR
+}
+
 /** One transition of an incident: the line of the alerts output and what people are told about. */
 export interface AlertRecord {
   /** Id of the incident and its transition; the same log gives the same id. */

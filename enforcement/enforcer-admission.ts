@@ -1,6 +1,6 @@
 import type { Decision } from '../core/decision.ts'
 import { entityId } from '../core/event.ts'
-import { holdEnd, principalKey, staleReason, standingReason, targetsOf } from './enforcer-judgement.ts'
+import { firstEnd, principalKey, staleReason, standingReason, targetsOf } from './enforcer-judgement.ts'
 import type { EnforcerOptions } from './enforcer-options.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import { DEFAULT_GUARD, type GuardSettings, guardReason } from './guard.ts'
@@ -37,12 +37,14 @@ export class Admission {
       receipts: [],
     }
     if (decision.action === 'release') return { ...blank, status: 'released', statusReason: decision.reason }
-    if (decision.mode === 'observe') return { ...blank, status: 'observed' }
+    const latched = this.latched()
+    if (decision.mode === 'observe' || latched !== null)
+      return { ...blank, status: 'observed', statusReason: latched }
     const lifted = this.lifted(decision)
     if (lifted !== null) return { ...blank, status: 'released', statusReason: lifted }
     if (decision.mode === 'approve')
       return { ...blank, status: 'awaiting-approval', statusReason: 'mode is approve' }
-    const until = holdEnd(decision, now, decision.holdSeconds, this.maxTokenSeconds)
+    const until = firstEnd(decision, now, this.maxTokenSeconds)
     const issued: LedgerEntry = { ...blank, status: 'pending', issuedAt: now, until }
     const objection =
       staleReason(decision, now, this.maxEvidenceAgeMs) ??
@@ -58,9 +60,8 @@ export class Admission {
 
   /** Why a decision is over that still acts or only now arrives, or null: after a crash a release may overtake it. */
   lifted(decision: Decision): string | null {
-    for (const { decision: other } of this.#entries()) {
-      const same = other.incident === decision.incident && principalKey(other) === principalKey(decision)
-      if (same && other.action === 'release') return other.reason
+    for (const { decision: other } of this.#book.ofPrincipal(decision)) {
+      if (other.incident === decision.incident && other.action === 'release') return other.reason
     }
     return null
   }
@@ -70,6 +71,11 @@ export class Admission {
     if (until <= now) return 'the token has expired already'
     if (this.targets(decision).length > 0) return null
     return `no gateway can ${decision.action} with scope ${decision.scope.kind}`
+  }
+
+  /** Why nothing may be enforced anew, or null. */
+  latched(): string | null {
+    return this.#options.latched?.() ?? null
   }
 
   #guarded(decision: Decision, now: number): string | null {

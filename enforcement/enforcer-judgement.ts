@@ -29,11 +29,25 @@ export function holdEnd(
   return Math.min(until, decision.tokenExp === null ? issuedAt : decision.tokenExp * 1_000)
 }
 
+/**
+ * When the hold of a decision ends that starts now. A revoked token whose `exp` is unknown is held for as long
+ * as a token may live: earlier, the revocation would give it back.
+ */
+export function firstEnd(decision: Decision, now: number, maxTokenLifetimeSeconds: number): number {
+  const { action, scope, tokenExp, holdSeconds } = decision
+  const names = scope.kind === 'token' || scope.kind === 'token-issue'
+  if (action === 'revoke-token' && names && tokenExp === null) return now + maxTokenLifetimeSeconds * 1_000
+  return holdEnd(decision, now, holdSeconds, maxTokenLifetimeSeconds)
+}
+
 /** The rule that an issued decision asks for; null for one that asks for nothing at a gateway. */
 export function ruleOf(entry: LedgerEntry): Rule | null {
   const { id, action, scope, limit } = entry.decision
   if (action === 'release' || entry.until === null) return null
-  return { id, action, scope, limit, until: wallTime(entry.until) }
+  const rule = { id, action, scope, limit, until: wallTime(entry.until) }
+  if (scope.kind !== 'token' && scope.kind !== 'token-issue') return rule
+  const { kind, id: holder } = entry.decision.principal
+  return { ...rule, holder: { kind, id: holder } }
 }
 
 /** Gateways that can hold a decision and are meant for the traffic that it came from. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/time.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import type { GuardSettings } from './guard.ts'
-import type { DecisionLedger } from './ledger.ts'
+import type { DecisionLedger, EnforcementView } from './ledger.ts'
 import type { EnforcementLogger } from './reconcile.ts'
 
 /** What an enforcer is made of. */
@@ -24,6 +24,17 @@ export interface EnforcerOptions {
   /** Adapter name to the gateway ids whose traffic it carries; an adapter not named gets every decision. */
   readonly onlyFor?: ReadonlyMap<string, readonly string[]>
   readonly onChange?: (id: string) => void
+  /** Told when the traffic shows that a decision is not in force although every gateway had the time. */
+  readonly onLeak?: (view: EnforcementView) => void
+  /** Why nothing may be enforced anew, or null. Asked when a decision arrives and before each gateway call. */
+  readonly latched?: () => string | null
+  /** Whether the latch also ends what stands already. */
+  readonly liftsAll?: () => boolean
+  /**
+   * Whether rules with our mark that no decision knows stay at the gateways until they expire: after the loss of
+   * the state they are all that is left of what was decided.
+   */
+  readonly keepsUnknownRules?: () => boolean
   readonly callTimeoutMs?: number
   readonly intervalMs?: number
 }

@@ -1,8 +1,9 @@
-import type { Decision } from '../core/decision.ts'
+import type { Decision, HoldProof } from '../core/decision.ts'
 import { isoTime } from '../core/time.ts'
 import { Admission } from './enforcer-admission.ts'
 import {
   effectiveBy,
+  firstEnd,
   type Hold,
   holdEnd,
   ruleOf,
@@ -12,6 +13,7 @@ import {
 } from './enforcer-judgement.ts'
 import type { EnforcerOptions } from './enforcer-options.ts'
 import type { GatewayAdapter, Rule } from './gateway.ts'
+import { proofOf, withProof } from './hold-proof.ts'
 import {
   type ChangeOutcome,
   type EnforcementStatus,
@@ -48,6 +50,7 @@ export class Enforcer {
       gateway,
       desired: () => this.#desired(gateway),
       objection: (rule) => this.#objection(rule.id),
+      keepsUnknown: this.#options.keepsUnknownRules ?? (() => false),
       refresh: (ids) => this.#refresh(ids),
       onOutcome: (outcome) => this.#onOutcome(gateway, outcome),
       onHeld: (ids) => {
@@ -171,7 +174,10 @@ export class Enforcer {
     const stale = fresh
       ? null
       : staleReason(entry.decision, this.#options.clock.now(), this.#admission.maxEvidenceAgeMs)
-    const reason = this.#admission.allowReason(entry.decision) ?? stale
+    // What stands goes on only while nobody wants everything lifted, whether the ledger can be written or not.
+    const stands = entry.startedAt.length > 0 && !(this.#options.liftsAll?.() ?? false)
+    const latched = stands ? null : this.#admission.latched()
+    const reason = this.#admission.allowReason(entry.decision) ?? latched ?? stale
     if (reason !== null) this.#end(entry, 'withheld', reason)
     return reason
   }
@@ -296,9 +302,11 @@ export class Enforcer {
     if (entry.status !== 'awaiting-approval') return conflict(`decision ${id} is ${entry.status}`)
     const { decision } = entry
     const now = this.#options.clock.now()
-    const until = holdEnd(decision, now, decision.holdSeconds, this.#admission.maxTokenSeconds)
+    const until = firstEnd(decision, now, this.#admission.maxTokenSeconds)
     const objection =
-      this.#admission.allowReason(decision) ?? this.#admission.impossible(decision, until, now)
+      this.#admission.latched() ??
+      this.#admission.allowReason(decision) ??
+      this.#admission.impossible(decision, until, now)
     if (objection !== null) return conflict(objection)
     const next: LedgerEntry = {
       ...entry,
@@ -325,6 +333,16 @@ export class Enforcer {
     await Promise.all(this.#reconcilers.map((r) => r.drain().then(() => r.pass())))
     this.#wake()
     return this.troubles()
+  }
+
+  /** Takes what the traffic showed about a decision; one that nobody knows any more is passed over. */
+  noteProof(proof: HoldProof): void {
+    const entry = this.#book.get(proof.decision)
+    if (entry === undefined) return
+    const next = withProof(entry, proof, effectiveBy(entry, this.#admission.targets(entry.decision)))
+    if (next === null) return
+    this.#book.update(next)
+    if (proof.proof === 'leaking') this.#options.onLeak?.(this.#viewOf(next))
   }
 
   /** Gateways that may disagree with what is desired, and why. */
@@ -366,6 +384,7 @@ export class Enforcer {
       issuedAt: entry.issuedAt === null ? null : isoTime(entry.issuedAt),
       until: entry.until === null ? null : isoTime(entry.until),
       effectiveBy: by === null ? null : isoTime(by),
+      proof: proofOf(entry),
       receipts: entry.receipts,
     }
   }

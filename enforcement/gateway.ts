@@ -1,4 +1,5 @@
 import type { Action, Limit, Scope } from '../core/decision.ts'
+import type { Principal } from '../core/event.ts'
 import type { WallTimeMs } from '../core/time.ts'
 
 /** A decision as a gateway holds it. `id` is the decision's id: how we recognise our own. */
@@ -10,6 +11,11 @@ export interface Rule {
   readonly limit: Limit | null
   /** The rule must not hold beyond this time, whatever happens to us. */
   readonly until: WallTimeMs
+  /**
+   * Whose token it is, where the scope names a token only: a check that knows it refuses tokens of the holder
+   * that no key can match.
+   */
+  readonly holder?: { readonly kind: Principal['kind']; readonly id: string }
 }
 
 /** One thing that a gateway can do, and how long it may take there to be in force everywhere. */

@@ -1,4 +1,5 @@
 import type { Decision } from '../core/decision.ts'
+import type { ProofState } from './hold-proof.ts'
 
 /** Where a decision stands. The last four are ends. */
 export type EnforcementStatus =
@@ -37,6 +38,8 @@ export interface LedgerEntry {
   readonly startedAt: readonly string[]
   /** The newest {@link MAX_RECEIPTS}. */
   readonly receipts: readonly Receipt[]
+  /** When the first refusal and the first leak were seen in the traffic, epoch ms of event time. */
+  readonly proof?: { readonly heldAt: number | null; readonly leakingAt: number | null }
 }
 
 /** Receipts kept per decision; the full history is the audit's. */
@@ -62,6 +65,8 @@ export interface EnforcementView {
   readonly until: string | null
   /** When the slowest gateway must have it in force. */
   readonly effectiveBy: string | null
+  /** What the traffic has shown; null for a decision that never was to act. */
+  readonly proof: { readonly state: ProofState; readonly at: string | null } | null
   readonly receipts: readonly Receipt[]
 }
 

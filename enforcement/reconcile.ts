@@ -28,6 +28,8 @@ export interface ReconcilerOptions {
   desired(): readonly Rule[]
   /** Asked again right before a rule is put: why not, or null. */
   objection(rule: Rule): string | null
+  /** Whether rules with our mark that nobody knows stay until they expire. */
+  keepsUnknown(): boolean
   /** Rules with our mark that nobody here knows: another worker may have just decided them. */
   refresh(ids: readonly string[]): Promise<void>
   onOutcome(outcome: Outcome): void
@@ -159,12 +161,15 @@ export class Reconciler {
     if (!failed) this.#trouble = null
   }
 
-  async #act(actual: readonly Rule[]): Promise<boolean> {
+  async #act(found: readonly Rule[]): Promise<boolean> {
     const known = new Set(this.#options.desired().map((rule) => rule.id))
-    const unknown = actual.map((rule) => rule.id).filter((id) => !known.has(id))
+    const unknown = found.map((rule) => rule.id).filter((id) => !known.has(id))
     if (unknown.length > 0) await this.#options.refresh(unknown)
     const now = this.#options.clock.now()
     const desired = this.#options.desired()
+    const actual = this.#options.keepsUnknown()
+      ? found.filter((rule) => rule.until <= now || desired.some(({ id }) => id === rule.id))
+      : found
     const holdable = desired.filter((rule) => this.#holdable(rule, now))
     const next = plan(holdable, actual, now)
     this.#wakeAt = next.wakeAt

@@ -80,6 +80,8 @@ export interface DecisionView {
   readonly until: string | null
   /** When the slowest gateway must have it in force. */
   readonly effectiveBy: string | null
+  /** What the traffic has shown: refused, let through what it should refuse, or nothing yet; null where nothing acts. */
+  readonly proof: { readonly state: 'held' | 'leaking' | 'untested'; readonly at: string | null } | null
   readonly receipts: readonly ReceiptView[]
 }
 

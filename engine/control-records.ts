@@ -10,6 +10,13 @@ export type ControlEffect =
   | { readonly kind: 'settings'; readonly settings: EngineSettings }
   | { readonly kind: 'close-incident'; readonly incident: string; readonly verdict: 'accept' | 'dismiss' }
   | { readonly kind: 'decision-released'; readonly incident: string; readonly decision: string }
+  | {
+      readonly kind: 'decision-extended'
+      readonly incident: string
+      readonly decision: string
+      /** When the hold ends now, epoch ms. */
+      readonly until: number
+    }
 
 /** The body of a request or control record. */
 export function encodeEffect(effect: ControlEffect): string {
@@ -34,6 +41,9 @@ export function applyControl(partition: Partition, record: ControlRecord): void 
       return
     case 'decision-released':
       partition.released(effect.incident, effect.decision)
+      return
+    case 'decision-extended':
+      partition.extended(effect.incident, effect.decision, effect.until)
       return
     default:
       throw new CurfewError(

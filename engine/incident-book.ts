@@ -1,4 +1,4 @@
-import type { Action, Decision, Scope } from '../core/decision.ts'
+import type { Action, Decision, HoldProof, Scope } from '../core/decision.ts'
 import { entityId, type Principal, profileKey } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
@@ -14,6 +14,7 @@ import { summarise } from './summary.ts'
 export type Output =
   | { readonly kind: 'alert'; readonly alert: AlertRecord }
   | { readonly kind: 'decision'; readonly decision: Decision }
+  | { readonly kind: 'proof'; readonly proof: HoldProof }
 
 /** Resolved incidents kept for reading. */
 const MAX_RESOLVED = 2_000
@@ -124,7 +125,9 @@ export class IncidentBook {
     incident.attempts = 0
     incident.since = { records: 0, requests: 0, bytes: 0, events: 0 }
     const { id, action, scope } = decision
-    incident.issued.push({ id, action, mode, scope, at, holdUntil: at + holdSeconds * SECOND_MS })
+    const holdUntil = at + holdSeconds * SECOND_MS
+    const limit = step.limit === null ? {} : { limit: step.limit }
+    incident.issued.push({ id, action, mode, scope, at, holdUntil, ...limit })
     if (incident.issued.length > 16) incident.issued.shift()
     this.outputs.push({ kind: 'decision', decision })
   }

@@ -1,5 +1,5 @@
 import { emptyQuarantine, type QuarantinedWindows } from '../baseline/windows.ts'
-import type { Action, Entity, Mode, Scope } from '../core/decision.ts'
+import type { Action, Entity, Limit, Mode, Scope } from '../core/decision.ts'
 import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
@@ -23,8 +23,16 @@ export interface IssuedDecision {
   readonly scope: Scope
   /** Event time, epoch ms. */
   readonly at: number
-  /** Event time, epoch ms; moved back to the release when a person lifts it. */
+  /** Event time, epoch ms; moved when a person lifts or extends it. */
   holdUntil: number
+  /** Set for a throttle. */
+  readonly limit?: Limit
+  /** Event time of the first call that it refused. */
+  refusedAt?: number
+  /** Calls that it should have refused and that were told. */
+  leaks?: number
+  /** Served calls of a throttled caller in the current window. */
+  window?: { readonly from: number; served: number }
 }
 
 /**
@@ -44,7 +52,7 @@ export interface Incident {
   lastEventAt: number
   /** Last surprising or refused call: what `quiet` is measured from. */
   lastDemandAt: number
-  /** Receipt of the newest evidence, epoch ms. */
+  /** Age of the newest evidence: the earlier of its time and its receipt, epoch ms. */
   evidenceAt: number
   events: number
   surprise: number
@@ -59,10 +67,10 @@ export interface Incident {
   requests: number
   bytes: number
   tokens: SeenToken[]
-  /** Surprising calls whose token found no place in `tokens` or had none. */
+  /** Surprising calls without a token, or whose subject found no place in `tokens`. */
   otherTokens: number
   credential: string | null
-  /** Strongest rung taken: 0 none, 1 throttle, 2 block, 3 token revoked, 4 subject or credential revoked. */
+  /** Strongest rung taken: 0 none, 1 throttle, 2 block, 3 token, 4 subject revoked, 5 whatever else there is. */
   rung: number
   issued: IssuedDecision[]
   /** Refused calls, or surprising ones that still got through, since the last decision. */
@@ -126,7 +134,7 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   // A call that comes late does not turn back what is known of later ones.
   incident.lastEventAt = Math.max(incident.lastEventAt, at)
   incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
-  incident.evidenceAt = Math.max(incident.evidenceAt, Number.isNaN(event.receivedAt) ? at : event.receivedAt)
+  noteEvidenceTime(incident, event, at)
   incident.requests++
   incident.since.requests++
   incident.since.events++
@@ -138,6 +146,15 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   }
   if (event.credential !== null) incident.credential = event.credential
   addToken(incident, event)
+}
+
+/**
+ * Evidence is as old as the earlier of the call and its receipt: a forwarder that kept lines for an hour, or a file
+ * that is read late, delivers nothing fresh.
+ */
+export function noteEvidenceTime(incident: Incident, event: AccessEvent, at: number): void {
+  const seen = Number.isNaN(event.receivedAt) ? at : Math.min(at, event.receivedAt)
+  incident.evidenceAt = Math.max(incident.evidenceAt, seen)
 }
 
 function addToken(incident: Incident, event: AccessEvent): void {
@@ -153,11 +170,13 @@ function addToken(incident: Incident, event: AccessEvent): void {
     known.events++
     return
   }
+  const { iss, sub, jti, iat, exp } = token
   if (incident.tokens.length === MAX_TOKENS) {
-    incident.otherTokens++
+    // A new token per call is still one subject's.
+    const sameSubject = sub !== null && incident.tokens.some((t) => t.iss === iss && t.sub === sub)
+    if (!sameSubject) incident.otherTokens++
     return
   }
-  const { iss, sub, jti, iat, exp } = token
   incident.tokens.push({ iss, sub, jti, iat, exp, events: 1 })
 }
 

@@ -9,6 +9,7 @@ import type {
 } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import type { AccessEvent } from '../core/event.ts'
+import { idOf } from '../core/hash.ts'
 import type { LogRecord } from '../ingest/source.ts'
 import { bodyOf, chained, verifyChain } from './control-list.ts'
 import { applyControl, type ControlEffect, encodeEffect } from './control-records.ts'
@@ -201,6 +202,10 @@ export function hashOfRecord(bytes: Uint8Array): string {
 function entryOf(output: Output): Omit<OutboxEntry, 'seq'> {
   if (output.kind === 'alert')
     return { id: output.alert.id, kind: 'alert', body: JSON.stringify(output.alert) }
+  if (output.kind === 'proof') {
+    const { decision, proof, at } = output.proof
+    return { id: idOf('prf', decision, proof, at), kind: 'proof', body: JSON.stringify(output.proof) }
+  }
   return { id: output.decision.id, kind: 'decision', body: JSON.stringify(output.decision) }
 }
 

@@ -24,6 +24,8 @@ interface Scalars {
   readonly controlHash: string
   readonly sources: Record<string, readonly [number, number]>
   readonly settings: EngineSettings
+  /** Profiles in the store with this checkpoint; absent in states of earlier builds. */
+  readonly profiles?: number
 }
 
 /** Prefixes of the keys of a partition. */
@@ -76,6 +78,10 @@ export class PartitionState {
   /** Highest position folded per source partition, so that a re-produced record counts once. */
   private sources: Record<string, readonly [number, number]> = {}
   corrupt = 0
+  /** Profiles that the last checkpoint had and that are no longer in the store. */
+  lost = 0
+  /** Whether no checkpoint was found. */
+  blank = true
   private lastTenant: string | null = null
   private lastPrefix = ''
   private loading = emptyLoading()
@@ -130,6 +136,7 @@ export class PartitionState {
       controlHash,
       sources,
       settings,
+      profiles: this.partition.residents.size,
     }
     puts.set(CLOCK_KEY, text.encode(JSON.stringify(scalars)))
     return { puts, deletes }
@@ -188,7 +195,8 @@ export class PartitionState {
 
   /** Puts together what depends on several entries. */
   finishLoading(): void {
-    const { chunks, incidents, sums, frozen } = this.loading
+    const { chunks, incidents, sums, frozen, profiles } = this.loading
+    this.lost = Math.max(0, profiles - this.corrupt - this.partition.residents.size)
     this.loading = emptyLoading()
     if (sums !== null && frozen !== null) this.partition.knowledge.restore(frozen, sums)
     this.partition.duplicates.restore(chunks)
@@ -203,6 +211,8 @@ export class PartitionState {
 
   private loadScalars(json: string): void {
     const s = JSON.parse(json) as Scalars
+    this.blank = false
+    this.loading.profiles = s.profiles ?? 0
     this.partition.clock.restore(s.clock)
     this.partition.sweptDay = s.sweptDay
     this.partition.overflowed = s.overflowed
@@ -247,10 +257,11 @@ interface Loading {
   readonly incidents: Incident[]
   sums: Float64Array | null
   frozen: Float64Array | null
+  profiles: number
 }
 
 function emptyLoading(): Loading {
-  return { chunks: [], incidents: [], sums: null, frozen: null }
+  return { chunks: [], incidents: [], sums: null, frozen: null, profiles: 0 }
 }
 
 function duplicateKey(first: number): string {

@@ -9,11 +9,12 @@ import { surpriseOfHour } from '../detectors/off-hours.ts'
 import { binOf, type Calibration, UNITS_PER_DAY } from './calibration.ts'
 import { DuplicateFilter } from './duplicates.ts'
 import { EventClock } from './event-clock.ts'
-import { addEvidence, type Incident, isHeld, openIncident } from './incident.ts'
+import { GRACE_MS, proofsOf } from './hold-proof.ts'
+import { addEvidence, type Incident, isHeld, noteEvidenceTime, openIncident } from './incident.ts'
 import { IncidentBook } from './incident-book.ts'
 import { Judge } from './judge.ts'
 import { BOUNDARY_MS, KnowledgeKeeper } from './knowledge.ts'
-import { nextStep, remintStep } from './policy.ts'
+import { evasionStep, nextStep } from './policy.ts'
 import { stateOf } from './profile-state.ts'
 import { NEWCOMER_EVENTS, Residents } from './residents.ts'
 import type { EngineSettings } from './settings.ts'
@@ -61,8 +62,6 @@ const WORTH_EXPLAINING = 0.1
 const MIN_DAYS_FOR_MAXIMA = 3
 /** Rung of a revoked token: further refusals only show that the revocation holds. */
 const TOKEN_REVOKED = 3
-/** A decision has this long to take hold before calls that get through count against it. */
-const GRACE_MS = 10_000
 
 /**
  * `step` of one partition: folds events, in log order, into profiles, incidents and decisions. Event time
@@ -133,8 +132,11 @@ export class Partition {
     residents.touch(slot)
     const view = residents.slab.at(slot)
     const newHour = this.bookTime(view, at, incident)
-    // Windows that closed may have gone into its quarantine, surprising call or not.
-    if (incident !== undefined) this.book.touch(incident, this.settings)
+    if (incident !== undefined) {
+      // Windows that closed may have gone into its quarantine, surprising call or not.
+      this.book.touch(incident, this.settings)
+      this.prove(incident, event, at)
+    }
     const served = event.refusedBy === null && (event.status === null || event.status < 400)
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
     const { prior } = this.knowledge.active
@@ -238,15 +240,8 @@ export class Partition {
 
   private climb(incident: Incident, event: AccessEvent, view: ProfileView, at: number): void {
     const state = stateOf(view)
-    const last = incident.issued.at(-1)
-    const reminted =
-      last !== undefined &&
-      last.mode === 'enforce' &&
-      event.refusedBy === null &&
-      at > last.at + GRACE_MS &&
-      (event.token?.iat ?? 0) * 1000 >= last.at
     const step =
-      (reminted ? remintStep(incident, state) : null) ??
+      evasionStep(incident, state, event, at) ??
       nextStep(incident, state, this.threshold, this.settings.values, at)
     if (step !== null) this.book.decide(incident, step, this.settings, at)
   }
@@ -254,10 +249,17 @@ export class Partition {
   /** A refused call of a held caller: demand, never evidence; enough of them take the next rung. */
   private attempt(incident: Incident, event: AccessEvent, at: number, slot: number): void {
     if (incident.rung < TOKEN_REVOKED) incident.attempts++
+    this.prove(incident, event, at)
     incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
-    if (!Number.isNaN(event.receivedAt)) incident.evidenceAt = Math.max(incident.evidenceAt, event.receivedAt)
+    noteEvidenceTime(incident, event, at)
     this.climb(incident, event, this.residents.slab.at(slot), at)
     this.book.touch(incident, this.settings)
+  }
+
+  /** Says what a call of a restricted caller shows about the decisions on it. */
+  private prove(incident: Incident, event: AccessEvent, at: number): void {
+    if (incident.rung === 0) return
+    for (const proof of proofsOf(incident, event, at)) this.book.outputs.push({ kind: 'proof', proof })
   }
 
   private freezeTooLong(incident: Incident, view: ProfileView, at: number): void {
@@ -342,6 +344,16 @@ export class Partition {
     const issued = incident?.issued.find((d) => d.id === decisionId)
     if (incident === undefined || issued === undefined) return false
     issued.holdUntil = Math.min(issued.holdUntil, this.clock.now)
+    this.book.touch(incident, this.settings)
+    return true
+  }
+
+  /** A person moved the end of one decision's hold, epoch ms. */
+  extended(incidentId: string, decisionId: string, until: number): boolean {
+    const incident = this.book.ofId(incidentId)
+    const issued = incident?.issued.find((d) => d.id === decisionId)
+    if (incident === undefined || issued === undefined) return false
+    issued.holdUntil = until
     this.book.touch(incident, this.settings)
     return true
   }

@@ -1,6 +1,9 @@
 import type { Action, Limit, Scope } from '../core/decision.ts'
+import type { AccessEvent } from '../core/event.ts'
+import { SECOND_MS } from '../core/time.ts'
 import type { PrincipalState } from './control-plane.ts'
-import { type Incident, isHeld, type SeenToken } from './incident.ts'
+import { covered, GRACE_MS, isServed } from './hold-proof.ts'
+import { type Incident, type IssuedDecision, isHeld, type SeenToken } from './incident.ts'
 import type { SettingValues } from './settings.ts'
 import { impactOf } from './severity.ts'
 
@@ -21,8 +24,8 @@ const SCOPE_SHARE = 0.9
 const MAX_LEAK_PER_MINUTE = 2
 
 /**
- * The ladder: throttle (or block, where one call carries too much), then the token, then its subject or
- * the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
+ * The ladder: throttle (or block, where one call carries too much), then the token, then its subject,
+ * then the credential or the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
  */
 export function nextStep(
   incident: Incident,
@@ -42,9 +45,31 @@ export function nextStep(
   return incident.rung < 3 ? tokenStep(incident) : subjectStep(incident)
 }
 
-/** A call served to a newer token than the revoked one: the revocation ended a string, not the ability. */
-export function remintStep(incident: Incident, state: PrincipalState): Step | null {
-  return incident.rung === 3 && state !== 'LEARNING' ? subjectStep(incident) : null
+/**
+ * The next rung for a call that was served in spite of a revocation. A token issued after it shows that it ended
+ * a string, not the ability: next comes the subject, whatever the `iat`. Once that is revoked, any further token
+ * of the subject takes what is left: the credential, else the principal.
+ */
+export function evasionStep(
+  incident: Incident,
+  state: PrincipalState,
+  event: AccessEvent,
+  at: number,
+): Step | null {
+  const revoked = incident.issued.findLast(({ action }) => action === 'revoke-token')
+  if (revoked === undefined || revoked.mode !== 'enforce' || revoked.holdUntil <= at) return null
+  if (state === 'LEARNING' || !isServed(event)) return null
+  if (incident.rung === 3) return isNewToken(incident, revoked, event) ? subjectStep(incident) : null
+  const leaks = incident.rung === 4 && revoked.scope.kind === 'subject' && at > revoked.at + GRACE_MS
+  return leaks && covered(revoked.scope, event) ? lastStep(incident) : null
+}
+
+/** Whether a token may have been issued after a revocation; claims count in whole seconds, and may be missing. */
+function isNewToken(incident: Incident, revoked: IssuedDecision, event: AccessEvent): boolean {
+  if (event.token === null) return false
+  const { iat } = event.token
+  if (iat !== null && (iat + 1) * SECOND_MS <= revoked.at) return false
+  return !incident.issued.some(({ action, scope }) => action === 'revoke-token' && covered(scope, event))
 }
 
 function enforces(incident: Incident): boolean {
@@ -81,7 +106,7 @@ function tokenStep(incident: Incident): Step {
   return subjectStep(incident)
 }
 
-/** The widest rung: every token of the subject whatever its age, else the principal itself. */
+/** Every token of the subject whatever its age, else the credential or the principal itself. */
 function subjectStep(incident: Incident): Step {
   const sub = incident.tokens.find((t) => t.sub !== null)
   const sameSubject = incident.tokens.every((t) => t.sub === sub?.sub && t.iss === sub?.iss)
@@ -94,21 +119,14 @@ function subjectStep(incident: Incident): Step {
       tokenExp: null,
     }
   }
-  if (incident.credential !== null) {
-    const scope: Scope = {
-      kind: 'credential',
-      credential: incident.credential,
-      principal: incident.principal,
-    }
-    return { rung: 4, action: 'revoke-credential', scope, limit: null, tokenExp: null }
-  }
-  return {
-    rung: 4,
-    action: 'block',
-    scope: { kind: 'principal', principal: incident.principal },
-    limit: null,
-    tokenExp: null,
-  }
+  return { ...lastStep(incident), rung: 4 }
+}
+
+/** The widest rung: the credential, or where none is known the principal itself. */
+function lastStep({ credential, principal }: Incident): Step {
+  const rest = { rung: 5, limit: null, tokenExp: null }
+  if (credential === null) return { ...rest, action: 'block', scope: { kind: 'principal', principal } }
+  return { ...rest, action: 'revoke-credential', scope: { kind: 'credential', credential, principal } }
 }
 
 function dominantToken(incident: Incident): SeenToken | null {

@@ -34,6 +34,8 @@ export interface WorkerOptions {
   readonly decode: Decode
   readonly observer: WorkerObserver
   readonly onOutbox: (partition: number, entries: readonly Omit<OutboxEntry, 'seq'>[]) => void
+  /** Told when the store no longer has what a position reflects, before anything is judged. */
+  readonly onLost: (detail: string) => Promise<void>
   readonly clock: Clock
   readonly logger: Logger
   /** Moves event time when nobody calls; off when a log is replayed whose present is long past. */
@@ -99,6 +101,9 @@ export class DetectWorker implements PartitionOwner {
         onOutbox,
       })
       await owned.load()
+      const gone = store.position.offset >= 0 && state.blank
+      if (gone || state.lost > 0)
+        await options.onLost(`partition ${partition} lost ${gone ? 'all' : state.lost} profiles behind its position`)
       if (state.corrupt > 0)
         options.logger.error({ partition, profiles: state.corrupt }, 'corrupt profiles set aside')
       return owned

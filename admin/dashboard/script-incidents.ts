@@ -3,6 +3,7 @@ export const incidents = `
 const STATUS_KIND = {
   'in-force': 'good', pending: 'medium', 'awaiting-approval': 'high', failed: 'critical', withheld: 'medium', observed: 'low',
 }
+const PROOF_KIND = { held: 'good', leaking: 'critical', untested: 'low' }
 
 function last(incident) { return incident.transitions[incident.transitions.length - 1] }
 function stateWord(incident) { return incident.state === 'open' ? pill('open', 'high') : pill('resolved', 'good') }
@@ -137,7 +138,7 @@ function receipts(view) {
 
 function decisionTable(views, title) {
   if (views.length === 0) return title ? card(title, el('p', { class: 'muted' }, 'None.')) : empty('No decisions.')
-  return flush(title, table(['Status', 'What', 'Until (UTC)', 'Effective by (UTC)', ''], views.map(function (view) {
+  return flush(title, table(['Status', 'What', 'Until (UTC)', 'Effective by (UTC)', 'Proof', ''], views.map(function (view) {
     const d = view.decision
     return [
       [pill(view.status, STATUS_KIND[view.status]), view.statusReason && el('div', { class: 'small muted' }, text(view.statusReason))],
@@ -146,6 +147,7 @@ function decisionTable(views, title) {
         el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode), receipts(view)],
       { class: 'nowrap', content: [when(view.until), view.until && el('div', { class: 'small muted' }, distance(view.until))] },
       { class: 'nowrap', content: when(view.effectiveBy) },
+      view.proof && [pill(view.proof.state, PROOF_KIND[view.proof.state]), view.proof.at && el('div', { class: 'small muted nowrap' }, when(view.proof.at))],
       decisionButtons(view),
     ]
   }), title || 'Decisions'))

@@ -112,6 +112,8 @@ export async function* scanKeys(
   } while (cursor !== '0')
 }
 
+const OUTBOX_KINDS = ['alert', 'decision', 'proof'] as const
+
 /** Outbox entries above a sequence number, oldest first. */
 export async function readOutboxEntries(
   client: RedisClient,
@@ -122,7 +124,7 @@ export async function readOutboxEntries(
   const reply = await client.call('xrange', [keys.of('outbox'), `${afterSeq + 1}-0`, '+', 'COUNT', limit])
   return listOf(reply).map((item) => {
     const { seq, fields } = entryOf(item)
-    const kind = fields.get('kind') === 'decision' ? 'decision' : 'alert'
+    const kind = OUTBOX_KINDS.find((name) => name === fields.get('kind')) ?? 'alert'
     return { seq, id: fields.get('id') ?? '', kind, body: fields.get('body') ?? '' }
   })
 }

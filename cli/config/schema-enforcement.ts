@@ -108,6 +108,13 @@ export const enforcementSchema = section(
       description: 'How long a revoked token without a known expiry stays on the deny list.',
     }),
     guard,
+    folder: Type.String({
+      default: 'curfew-data/enforcement',
+      minLength: 1,
+      maxLength: 4096,
+      description:
+        'Folder of latches (`curfew panic`, `curfew resume`) and of the record that tells a first start from a lost store. On the machine that enforces, never on a disk that is thrown away with the store. Relative to the folder Curfew is started in.',
+    }),
     gateways: Type.Array(Type.Union([haproxy, kong, decision]), {
       default: [],
       maxItems: 64,

@@ -60,7 +60,10 @@ function settings(folder: string, adminPort: number): object {
     ],
     deadLetters: { kind: 'file', folder: join(folder, 'dead-letters') },
     defaultMode: 'enforce',
-    enforcement: { gateways: [{ kind: 'decision', name: 'demo-gateway' }] },
+    enforcement: {
+      folder: join(folder, 'enforcement'),
+      gateways: [{ kind: 'decision', name: 'demo-gateway' }],
+    },
     decisionEndpoint: {
       listen: '127.0.0.1:0',
       trustHeaders: true,

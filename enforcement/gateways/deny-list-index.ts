@@ -49,6 +49,8 @@ export const ALLOWED: DenyAnswer = { status: 200, reason: 'allowed', ruleId: nul
 interface Entry {
   readonly rule: Rule
   readonly key: string
+  /** Key of the holder of the token that the rule names; the same as `key` for any other rule. */
+  readonly holderKey: string
   readonly content: string
   readonly throttle: SlidingThrottle | null
 }
@@ -120,24 +122,29 @@ export class DenyIndex {
 
   /** Adds a rule or replaces the one with its id; an unchanged rule keeps its count of admitted calls. */
   put(rule: Rule): void {
-    const content = JSON.stringify([rule.action, rule.scope, rule.limit, rule.until])
+    const content = JSON.stringify([rule.action, rule.scope, rule.limit, rule.until, rule.holder])
     if (this.byId.get(rule.id)?.content === content) return
     this.remove(rule.id)
     const throttle =
       rule.action === 'throttle' && rule.limit !== null ? new SlidingThrottle(rule.limit) : null
-    const entry: Entry = { rule, key: scopeKey(rule.scope), content, throttle }
+    const key = scopeKey(rule.scope)
+    const holderKey = rule.holder === undefined ? key : `holder:${hashOf(rule.holder.kind, rule.holder.id)}`
+    const entry: Entry = { rule, key, holderKey, content, throttle }
     this.byId.set(rule.id, entry)
-    const beside = this.byKey.get(entry.key) ?? []
-    this.byKey.set(entry.key, [...beside, entry])
+    for (const place of new Set([key, holderKey])) {
+      this.byKey.set(place, [...(this.byKey.get(place) ?? []), entry])
+    }
   }
 
   remove(id: string): void {
     const entry = this.byId.get(id)
     if (entry === undefined) return
     this.byId.delete(id)
-    const rest = (this.byKey.get(entry.key) ?? []).filter((other) => other !== entry)
-    if (rest.length === 0) this.byKey.delete(entry.key)
-    else this.byKey.set(entry.key, rest)
+    for (const place of new Set([entry.key, entry.holderKey])) {
+      const rest = (this.byKey.get(place) ?? []).filter((other) => other !== entry)
+      if (rest.length === 0) this.byKey.delete(place)
+      else this.byKey.set(place, rest)
+    }
   }
 
   /** Makes the index hold exactly these rules. */
@@ -186,19 +193,25 @@ export class DenyIndex {
     return this.found(question, now).filter((entry) => covers(entry.rule, question.token))
   }
 
-  /** A rule on the caller itself, whatever the age of the token. */
+  /** A rule on the caller itself or on some token of it, whatever the age of this token. */
   private holding(question: DenyQuestion, now: WallTimeMs): Entry | undefined {
-    return this.found(question, now).find(
+    const onCaller = this.found(question, now).find(
       ({ rule }) =>
         rule.scope.kind === 'subject' || rule.scope.kind === 'principal' || rule.scope.kind === 'credential',
     )
+    if (onCaller !== undefined) return onCaller
+    return this.at(
+      question.principals.map(({ kind, id }) => `holder:${hashOf(kind, id)}`),
+      now,
+    )[0]
   }
 
   private found(question: DenyQuestion, now: WallTimeMs): Entry[] {
-    if (this.byId.size === 0) return []
-    return questionKeys(question).flatMap((key) =>
-      (this.byKey.get(key) ?? []).filter(({ rule }) => rule.until > now),
-    )
+    return this.byId.size === 0 ? [] : this.at(questionKeys(question), now)
+  }
+
+  private at(keys: readonly string[], now: WallTimeMs): Entry[] {
+    return keys.flatMap((key) => (this.byKey.get(key) ?? []).filter(({ rule }) => rule.until > now))
   }
 }
 

@@ -94,11 +94,19 @@ export function parseRule(id: string, text: string): Rule {
   if (!isNumber(until)) throw corrupt('until')
   const scope = parseScope(stored.scope)
   if (scope === null) throw corrupt('scope')
+  const holder = parseHolder(stored.holder)
+  if (holder === null) throw corrupt('holder')
   const limit = stored.limit
-  if (limit === null) return { id, action, scope, limit, until: wallTime(until) }
+  if (limit === null) return { id, action, scope, limit, until: wallTime(until), ...holder }
   if (!isRecord(limit) || !isNumber(limit.requests) || !isNumber(limit.windowSeconds)) throw corrupt('limit')
   const { requests, windowSeconds } = limit
-  return { id, action, scope, limit: { requests, windowSeconds }, until: wallTime(until) }
+  return { id, action, scope, limit: { requests, windowSeconds }, until: wallTime(until), ...holder }
+}
+
+function parseHolder(value: unknown): Pick<Rule, 'holder'> | null {
+  if (value === undefined) return {}
+  if (!isRecord(value) || !isPrincipalKind(value.kind) || typeof value.id !== 'string') return null
+  return { holder: { kind: value.kind, id: value.id } }
 }
 
 function parseScope(value: unknown): Scope | null {

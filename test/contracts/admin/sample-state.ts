@@ -70,6 +70,7 @@ export function decisionSample(
     issuedAt: at(-195),
     until: at(3_405),
     effectiveBy: at(-190),
+    proof: { state: 'held', at: at(-188) },
     receipts: [
       {
         time: at(-194),

@@ -22,7 +22,7 @@ function night(): { readonly fold: (line: string) => void; readonly told: Told }
     partition.step(eventOf(line, offset++))
     for (const output of partition.book.outputs.splice(0)) {
       if (output.kind === 'alert') told.alerts.push(output.alert)
-      else told.decisions.push(output.decision)
+      else if (output.kind === 'decision') told.decisions.push(output.decision)
     }
   }
   return { fold, told }

@@ -164,7 +164,7 @@ export interface Told {
 export function drain(engine: Partition, told: Told = { alerts: [], decisions: [] }): Told {
   for (const output of engine.book.outputs.splice(0)) {
     if (output.kind === 'alert') told.alerts.push(output.alert)
-    else told.decisions.push(output.decision)
+    else if (output.kind === 'decision') told.decisions.push(output.decision)
   }
   return told
 }

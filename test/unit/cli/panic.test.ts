@@ -52,7 +52,7 @@ async function configuration(extra = ''): Promise<string> {
     .join('')
   await writeFile(
     path,
-    `store:\n  kind: embedded\n  folder: ${join(folder, 'state')}\nenforcement:\n  gateways:\n${gateways}${extra}`,
+    `store:\n  kind: embedded\n  folder: ${join(folder, 'state')}\nenforcement:\n  folder: ${join(folder, 'enforcement')}\n  gateways:\n${gateways}${extra}`,
   )
   return path
 }
@@ -63,7 +63,7 @@ const FOREIGN = {
   config: { status_code: 503 },
 }
 
-describe('curfew panic', () => {
+describe('curfew panic', { timeout: 30_000 }, () => {
   it('lifts everything of ours at every gateway and touches nothing else', async () => {
     kongs[0]!.plant(FOREIGN)
     await put(
@@ -138,7 +138,7 @@ describe('curfew panic', () => {
     const entries = await decisionLedger(await SharedMap.open(after, DECISIONS_MAP)).load()
     expect(entries.map((e) => [e.status, e.statusReason])).toEqual([['released', 'curfew panic']])
     expect((await after.readLines('audit', 0, 10)).map(({ body }) => JSON.parse(body))).toMatchObject([
-      { action: 'enforcement.lift' },
+      { action: 'enforcement.lift', reason: 'curfew panic' },
     ])
     await after.close()
   })

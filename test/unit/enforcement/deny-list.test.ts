@@ -17,10 +17,10 @@ const at = (seconds: number): WallTimeMs => wallTime(1_790_000_000_000 + seconds
 function rule(
   action: Rule['action'],
   scope: Scope,
-  options: { id?: string; limit?: Limit; until?: WallTimeMs } = {},
+  options: { id?: string; limit?: Limit; until?: WallTimeMs; holder?: NonNullable<Rule['holder']> } = {},
 ): Rule {
-  const { id = `dec_${action}`, limit = null, until = at(3_600) } = options
-  return { id, action, scope, limit, until }
+  const { id = `dec_${action}`, limit = null, until = at(3_600), ...rest } = options
+  return { id, action, scope, limit, until, ...rest }
 }
 
 function asking(token: Partial<AskedToken> | null, more: Partial<DenyQuestion> = {}): DenyQuestion {
@@ -97,6 +97,35 @@ describe('the deny list refuses', () => {
       })
     }
     expect(deny.decide(asking({ exp: null }), at(0)).status).toBe(200)
+  })
+
+  it('the holder of a revoked token whose next token no key can match, and no other holder', async () => {
+    const revoked = rule(
+      'revoke-token',
+      { kind: 'token', iss: ISS, jti: 'j1' },
+      { holder: { kind: alice.kind, id: alice.id } },
+    )
+    const store = new MemoryDenyStore()
+    const lists = [await holding(revoked), list(store)]
+    await store.put(parseRule(revoked.id, JSON.stringify({ layout: 1, ...revoked })))
+    await lists[1]!.refresh(never)
+    for (const deny of lists) {
+      const asked = (token: object, who: { kind: 'sub'; id: string }) =>
+        deny.decide(asking(token, { principals: [who] }), at(0))
+      for (const token of [
+        { jti: null, iat: null },
+        { jti: 'j2', exp: null },
+        { jti: null, malformed: true },
+      ]) {
+        expect(asked(token, alice)).toMatchObject({ status: 401, reason: 'unidentifiable-token' })
+        expect(asked(token, { ...alice, id: 'other' }).status).toBe(200)
+      }
+      expect(asked({ jti: 'j2' }, alice).status).toBe(200)
+    }
+    await lists[0]!.remove(revoked.id, never)
+    expect(lists[0]!.decide(asking({ jti: null, iat: null }, { principals: [alice] }), at(0)).status).toBe(
+      200,
+    )
   })
 
   it('credentials and principals, the strongest rule first', async () => {

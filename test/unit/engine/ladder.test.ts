@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Token } from '../../../core/event.ts'
+import type { AccessEvent, Token } from '../../../core/event.ts'
 import { type Incident, openIncident } from '../../../engine/incident.ts'
-import { nextStep, remintStep } from '../../../engine/policy.ts'
+import { evasionStep, nextStep } from '../../../engine/policy.ts'
 import { DEFAULT_SETTINGS } from '../../../engine/settings.ts'
 import { call, consumer, MONDAY } from '../../scenarios/engine/traffic.ts'
 
@@ -87,6 +87,15 @@ describe('the first rung', () => {
 describe('the next rung', () => {
   const held = (changes: Partial<Incident> = {}) =>
     incident({ rung: 1, issued: issued(), attempts: 10, tokens: [token('t1')], ...changes })
+  const revoked = (changes: object = {}) => {
+    const scope = { kind: 'token', iss: 'https://id.example', jti: 't1' } as const
+    return held({ rung: 3, issued: issued({ action: 'revoke-token', scope, ...changes }) })
+  }
+  const minted = (jti: string | null, changes: Partial<Token> = {}) => ({
+    ...call(MONDAY + 1, consumer('orders')),
+    token: { ...token(jti), iat: MONDAY / 1_000, scopes: [], ...changes },
+  })
+  const evasion = (of: Incident, event: AccessEvent, at = MONDAY + 1) => evasionStep(of, 'MATURE', event, at)
 
   it('revokes the one token that nearly all surprising calls carried', () => {
     expect(step(held())).toMatchObject({
@@ -115,7 +124,7 @@ describe('the next rung', () => {
 
   it('is never a revocation while LEARNING, whatever the caller does', () => {
     expect(step(held({ attempts: 1e6, surprise: 300 }), 'LEARNING')).toBeNull()
-    expect(remintStep(held({ rung: 3 }), 'LEARNING')).toBeNull()
+    expect(evasionStep(revoked(), 'LEARNING', minted('t2'), MONDAY + 1)).toBeNull()
   })
 
   it('goes to the subject when the calls spread over many tokens of it', () => {
@@ -145,9 +154,43 @@ describe('the next rung', () => {
   })
 
   it('after a revoked token is its subject, at once for a newer token', () => {
-    expect(remintStep(held({ rung: 3 }), 'MATURE')).toMatchObject({ rung: 4, scope: { kind: 'subject' } })
-    expect(remintStep(held({ rung: 1 }), 'MATURE')).toBeNull()
-    expect(remintStep(held({ rung: 4 }), 'MATURE')).toBeNull()
+    const step = { rung: 4, action: 'revoke-token', scope: { kind: 'subject', notBefore: null } }
+    expect(evasion(revoked(), minted('t2'))).toMatchObject(step)
+    // Claims count in whole seconds: minted within the second of the decision is minted after it.
+    expect(evasion(revoked({ at: MONDAY + 999 }), minted('t2'))).toMatchObject(step)
+    expect(evasion(revoked(), minted('t2', { iat: null }))).toMatchObject(step)
+    expect(evasion(revoked(), minted(null))).toMatchObject(step)
+  })
+
+  it.each([
+    ['the revoked token itself', revoked(), minted('t1')],
+    [
+      'an older token, which counts as an attempt only',
+      revoked(),
+      minted('t0', { iat: MONDAY / 1_000 - 60 }),
+    ],
+    ['a refused call', revoked(), { ...minted('t2'), refusedBy: 'curfew', status: 401 }],
+    ['a call that failed', revoked(), { ...minted('t2'), status: 500 }],
+    ['a call without a token', revoked(), { ...minted('t2'), token: null }],
+    ['a revocation that a person lifted', revoked({ holdUntil: MONDAY }), minted('t2')],
+    ['a revocation in observe mode', revoked({ mode: 'observe' }), minted('t2')],
+    ['a throttle', held(), minted('t2')],
+  ] as const)('is not taken at once for %s', (_, of, event) => {
+    expect(evasion(of, event)).toBeNull()
+  })
+
+  it('after the subject is the credential, or the principal, for any token that still gets through', () => {
+    const scope = { kind: 'subject', iss: 'https://id.example', sub: 'orders', notBefore: null } as const
+    const subject = { ...revoked({ scope }), rung: 4 }
+    const late = MONDAY + 10_001
+    expect(evasion(subject, minted('t9'), MONDAY + 10_000)).toBeNull()
+    expect(evasion(subject, minted('t9'), late)).toMatchObject({ rung: 5, action: 'block' })
+    expect(evasion({ ...subject, credential: 'key-7' }, minted('t9'), late)).toMatchObject({
+      rung: 5,
+      action: 'revoke-credential',
+      scope: { kind: 'credential', credential: 'key-7' },
+    })
+    expect(evasion({ ...subject, rung: 5 }, minted('t9'), late)).toBeNull()
   })
 
   it('does not exist beyond the subject', () => {

@@ -36,6 +36,7 @@ function worker(store: MemoryStore, texts: readonly string[]) {
       decode: nothing,
       observer: { judged: nothing, redelivered: nothing, checkpointed: nothing, ownership: nothing },
       onOutbox: nothing,
+      onLost: async () => undefined,
       clock: { now: () => wallTime(0) },
       logger: { info: nothing, warn: nothing, error: nothing },
       ticks: false,
