@@ -103,7 +103,9 @@ export class DetectWorker implements PartitionOwner {
       await owned.load()
       const gone = store.position.offset >= 0 && state.blank
       if (gone || state.lost > 0)
-        await options.onLost(`partition ${partition} lost ${gone ? 'all' : state.lost} profiles behind its position`)
+        await options.onLost(
+          `partition ${partition} lost ${gone ? 'all' : state.lost} profiles behind its position`,
+        )
       if (state.corrupt > 0)
         options.logger.error({ partition, profiles: state.corrupt }, 'corrupt profiles set aside')
       return owned

@@ -39,8 +39,9 @@ function parsed({ value, time }: TimedRecord): AccessEvent {
     event: (event) => void events.push(event),
     rejected: ({ reason }) => expect.fail(`rejected: ${reason}`),
   })
-  expect(events).toHaveLength(1)
-  return events[0]!
+  const [event] = events
+  if (event === undefined || events.length > 1) throw new Error(`${events.length} events`)
+  return event
 }
 
 function learnt(): Partition {
