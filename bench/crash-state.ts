@@ -4,12 +4,13 @@ import { DECISIONS_MAP, DELIVERIES_MAP } from '../cli/build-enforcement.ts'
 import { FIRST_SHARED_PARTITION } from '../cli/shared-map.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import { isLive, type LedgerEntry } from '../enforcement/ledger.ts'
+import { CLOCK_KEY } from '../engine/partition-state.ts'
 import { messagesIn, rulesIn } from './crash-edges.ts'
 import type { Place } from './crash-task.ts'
 
 /** All that a run leaves behind and that must not depend on what crashed in between. */
 export interface FinalState {
-  /** Key with its partition, to the SHA-256 of the value. */
+  /** Key with its partition, to the SHA-256 of the value; clock, settings and control list in force as text. */
   readonly values: ReadonlyMap<string, string>
   /** Partition and id of every outbox entry in order, with a hash of its text. */
   readonly outbox: readonly string[]
@@ -41,7 +42,8 @@ export async function finalState(store: StateStore, partitions: number, place: P
     const chunks: { readonly first: number; readonly bytes: Uint8Array }[] = []
     for await (const [key, bytes] of store.scan(partition, '')) {
       const chunk = CHUNK.exec(key)
-      if (chunk === null) values.set(`${partition}/${key}`, hashOf(bytes))
+      if (key === CLOCK_KEY) values.set(`${partition}/${key}`, Buffer.from(bytes).toString())
+      else if (chunk === null) values.set(`${partition}/${key}`, hashOf(bytes))
       else chunks.push({ first: Number(chunk[1]), bytes })
     }
     chunks.sort((a, b) => a.first - b.first)

@@ -25,9 +25,9 @@ import { KEY, logOptions, SEED, type WorkerReport, type WorkerTask } from './cra
 import { die, KillSwitch } from './kill-points.ts'
 
 /** Checkpoints come that much closer together than in service, so that more kills meet one. */
-const CLOCK_RATE = 8
+const CLOCK_RATE = 20
 /** Small enough that the log is compacted several times in a run. */
-const MIN_LOG_BYTES = 300_000
+const MIN_LOG_BYTES = 100_000
 
 const task = JSON.parse(process.argv[2] ?? '') as WorkerTask
 const nothing = () => undefined

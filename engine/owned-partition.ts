@@ -100,6 +100,8 @@ export class OwnedPartition {
       this.changed = true
       if (this.partition.book.outputs.length > 0) await this.publish()
     }
+    // Nobody may call for hours: what is due behind the last record does not wait for the next.
+    if (this.waiting.length > 0) await this.applyDue(this.position.offset)
   }
 
   private async applyDue(offset: number): Promise<void> {
