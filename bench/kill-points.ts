@@ -34,7 +34,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
   { name: 'outbox-before', kind: 'outbox', stores: BOTH, where: 'an output is not yet in the outbox' },
   { name: 'outbox-after', kind: 'outbox', stores: BOTH, where: 'an output is in the outbox only' },
   { name: 'cursor', kind: 'outbox', stores: BOTH, where: 'entries are taken, the cursor stands before them' },
-  { name: 'noted', kind: 'gateway', stores: BOTH, where: 'a decision is on record, no gateway knows it' },
+  { name: 'noted', kind: 'gateway', stores: BOTH, where: 'a decision is on record, no receipt says more' },
   { name: 'put-before', kind: 'gateway', stores: BOTH, where: 'a gateway is about to be asked' },
   { name: 'put-after', kind: 'gateway', stores: BOTH, where: 'a gateway holds a rule, no receipt says so' },
   { name: 'deliver-before', kind: 'sink', stores: BOTH, where: 'a message is about to leave' },
