@@ -16,10 +16,12 @@ import type { GatewayAdapter, Rule } from './gateway.ts'
 import { proofOf, withProof } from './hold-proof.ts'
 import {
   type ChangeOutcome,
+  conflict,
   type EnforcementStatus,
   type EnforcementView,
   isLive,
   type LedgerEntry,
+  notFound,
   withReceipt,
 } from './ledger.ts'
 import { EntryBook } from './ledger-book.ts'
@@ -388,14 +390,6 @@ export class Enforcer {
       receipts: entry.receipts,
     }
   }
-}
-
-function notFound(id: string): ChangeOutcome {
-  return { ok: false, why: 'not-found', detail: `no decision ${id.slice(0, 80)}` }
-}
-
-function conflict(detail: string): ChangeOutcome {
-  return { ok: false, why: 'conflict', detail }
 }
 
 /** Creates an {@link Enforcer}; call `load()`, then `start()`. */

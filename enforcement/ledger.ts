@@ -1,5 +1,7 @@
 import type { Decision } from '../core/decision.ts'
-import type { ProofState } from './hold-proof.ts'
+
+/** What the traffic has shown about a decision: refused, let through what it should refuse, or nothing yet. */
+export type ProofState = 'held' | 'leaking' | 'untested'
 
 /** Where a decision stands. The last four are ends. */
 export type EnforcementStatus =
@@ -74,6 +76,16 @@ export interface EnforcementView {
 export type ChangeOutcome =
   | { readonly ok: true; readonly value: EnforcementView }
   | { readonly ok: false; readonly why: 'not-found' | 'conflict'; readonly detail: string }
+
+/** There is no such decision. */
+export function notFound(id: string): ChangeOutcome {
+  return { ok: false, why: 'not-found', detail: `no decision ${id.slice(0, 80)}` }
+}
+
+/** The decision does not stand as the change needs it. */
+export function conflict(detail: string): ChangeOutcome {
+  return { ok: false, why: 'conflict', detail }
+}
 
 /** Statuses under which a rule should stand at the gateways. */
 export function isLive(status: EnforcementStatus): boolean {

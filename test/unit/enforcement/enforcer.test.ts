@@ -1,86 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Decision } from '../../../core/decision.ts'
 import { CurfewError } from '../../../core/errors.ts'
-import { createEnforcer, type Enforcer } from '../../../enforcement/enforcer.ts'
-import type { EnforcerOptions } from '../../../enforcement/enforcer-options.ts'
-import type { Capability, GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
-import {
-  eventually,
-  HandClock,
-  MemoryLedger,
-  quietLogger,
-  sampleDecision,
-} from '../../services/decision-ledger.ts'
-
-const START = Date.parse('2026-11-23T03:00:00Z')
-const EVERYTHING: readonly Capability[] = (['throttle', 'block', 'revoke-token'] as const).flatMap((action) =>
-  (['token', 'subject', 'principal'] as const).map((scope) => ({ action, scope, worstCaseDelayMs: 50 })),
-)
-
-/** A gateway in memory that records the order of its calls and fails on demand. */
-class TestGateway implements GatewayAdapter {
-  readonly name: string
-  readonly kind = 'test'
-  readonly can: readonly Capability[]
-  readonly rules = new Map<string, Rule>()
-  readonly calls: string[] = []
-  failure: (() => Promise<never>) | null = null
-
-  constructor(name: string, can: readonly Capability[] = EVERYTHING) {
-    this.name = name
-    this.can = can
-  }
-  async list(): Promise<readonly Rule[]> {
-    await this.failure?.()
-    return [...this.rules.values()]
-  }
-  async put(rule: Rule): Promise<void> {
-    this.calls.push(`put ${rule.id}`)
-    await this.failure?.()
-    this.rules.set(rule.id, rule)
-  }
-  async remove(id: string): Promise<void> {
-    this.calls.push(`remove ${id}`)
-    await this.failure?.()
-    this.rules.delete(id)
-  }
-  async check(): Promise<void> {
-    await this.failure?.()
-  }
-}
-
-const stops: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop()
-})
-
-async function started(changes: Partial<EnforcerOptions> & { readonly gateways: readonly GatewayAdapter[] }) {
-  const clock = new HandClock(START)
-  const ledger = new MemoryLedger()
-  const options: EnforcerOptions = {
-    ledger,
-    clock,
-    random: () => 0.5,
-    logger: quietLogger,
-    isAllowed: () => null,
-    callTimeoutMs: 50,
-    intervalMs: 20,
-    ...changes,
-  }
-  const enforcer = createEnforcer(options)
-  const stop = new AbortController()
-  await enforcer.load()
-  enforcer.start(stop.signal)
-  stops.push(async () => {
-    stop.abort()
-    await enforcer.drain()
-  })
-  return { enforcer, clock: (options.clock as HandClock) ?? clock, ledger: options.ledger as MemoryLedger }
-}
-
-const decision = (changes: Partial<Decision> = {}) => sampleDecision({ evidenceAt: START, ...changes })
-const becomes = (enforcer: Enforcer, id: string, status: string) =>
-  eventually(() => enforcer.view(id)?.status === status, `${id} ${status}`)
+import { eventually, MemoryLedger } from '../../services/decision-ledger.ts'
+import { becomes, decision, EVERYTHING, START, started, stops, TestGateway } from './enforcer-rig.ts'
 
 describe('accepting', () => {
   it('puts a rule at once, is done when it is durable, and each id once', async () => {
@@ -160,75 +82,6 @@ describe('accepting', () => {
   })
 })
 
-describe('a latch', () => {
-  const LATCHED = 'latched to observe by curfew panic'
-
-  it("lets nothing new act, not even with a person's approval, until it is gone", async () => {
-    let latched: string | null = null
-    const gateway = new TestGateway('a')
-    const { enforcer } = await started({ gateways: [gateway], latched: () => latched })
-    await enforcer.accept(decision({ id: 'dec_waits', mode: 'approve' }))
-    latched = LATCHED
-    await enforcer.accept(decision())
-    expect(enforcer.view('dec_1')).toMatchObject({ status: 'observed', statusReason: LATCHED, proof: null })
-    expect(await enforcer.approve('dec_waits')).toMatchObject({ ok: false, detail: LATCHED })
-    latched = null
-    expect(await enforcer.approve('dec_waits')).toMatchObject({ ok: true })
-    await becomes(enforcer, 'dec_waits', 'in-force')
-    expect(gateway.calls).toEqual(['put dec_waits'])
-  })
-
-  it('that falls while a gateway is away withholds what has not started, and keeps what has', async () => {
-    let latched: string | null = null
-    const gateway = new TestGateway('a')
-    const { enforcer } = await started({ gateways: [gateway], latched: () => latched })
-    await enforcer.accept(decision())
-    await becomes(enforcer, 'dec_1', 'in-force')
-    gateway.failure = async () => {
-      throw new CurfewError('GATEWAY_UNREACHABLE', 'away', { retriable: true })
-    }
-    const scope = { kind: 'token', iss: null, jti: 'x' } as const
-    await enforcer.accept(decision({ id: 'dec_2', action: 'revoke-token', scope, limit: null }))
-    await becomes(enforcer, 'dec_2', 'failed')
-    latched = LATCHED
-    gateway.failure = null
-    await becomes(enforcer, 'dec_2', 'withheld')
-    expect(enforcer.view('dec_2')?.statusReason).toBe(LATCHED)
-    expect([...gateway.rules.keys()]).toEqual(['dec_1'])
-  })
-
-  it('that lifts everything ends what stands although the ledger cannot be written', async () => {
-    let latched: string | null = null
-    const gateway = new TestGateway('a')
-    const lifting = { latched: () => latched, liftsAll: () => latched !== null }
-    const { enforcer, ledger } = await started({ gateways: [gateway], ...lifting })
-    await enforcer.accept(decision())
-    await becomes(enforcer, 'dec_1', 'in-force')
-    ledger.failing = true
-    latched = LATCHED
-    await eventually(() => gateway.rules.size === 0, 'the rule to go')
-    expect(enforcer.view('dec_1')).toMatchObject({ status: 'withheld', statusReason: LATCHED })
-  })
-
-  it('after the loss of the state leaves rules that nobody knows until they expire', async () => {
-    const gateway = new TestGateway('a')
-    const until = START + 60_000
-    const scope = { kind: 'token', iss: null, jti: 'x' } as const
-    gateway.rules.set('dec_lost', {
-      id: 'dec_lost',
-      action: 'revoke-token',
-      scope,
-      limit: null,
-      until: until as Rule['until'],
-    })
-    const { clock, enforcer } = await started({ gateways: [gateway], keepsUnknownRules: () => true })
-    await eventually(() => enforcer.troubles().length === 0, 'a pass')
-    expect([...gateway.rules.keys()]).toEqual(['dec_lost'])
-    clock.advance(60_000)
-    await eventually(() => gateway.rules.size === 0, 'the rule to go at its end')
-  })
-})
-
 describe('proof of hold', () => {
   it('is shown, and a leak is told once', async () => {
     const leaks: string[] = []
@@ -292,32 +145,6 @@ describe('the ladder', () => {
       'the release',
     )
     expect(enforcer.view('dec_1')?.statusReason).toBe('quiet for 1 h')
-  })
-
-  it('lifts at the next start what a crash kept a release from lifting', async () => {
-    const gateway = new TestGateway('a')
-    const first = await started({ gateways: [gateway] })
-    await first.enforcer.accept(decision())
-    await becomes(first.enforcer, 'dec_1', 'in-force')
-    const release = decision({ id: 'dec_9', action: 'release', limit: null, reason: 'quiet for 1 h' })
-    const ledger = new MemoryLedger()
-    for (const entry of await first.ledger.load()) await ledger.save(entry)
-    const noted = { statusReason: 'quiet for 1 h', issuedAt: null, until: null, approved: false }
-    await ledger.save({ decision: release, status: 'released', ...noted, startedAt: [], receipts: [] })
-    const { enforcer } = await started({ gateways: [gateway], ledger })
-    expect(enforcer.view('dec_1')).toMatchObject({ status: 'released', statusReason: 'quiet for 1 h' })
-    await eventually(() => gateway.calls.includes('remove dec_1'), 'the rule to go')
-  })
-
-  it('does not start what its release overtook', async () => {
-    const gateway = new TestGateway('a')
-    const { enforcer } = await started({ gateways: [gateway] })
-    await enforcer.accept(decision({ id: 'dec_9', action: 'release', limit: null, reason: 'quiet for 1 h' }))
-    await enforcer.accept(decision())
-    await enforcer.accept(decision({ id: 'dec_2', incident: 'inc_2' }))
-    await becomes(enforcer, 'dec_2', 'in-force')
-    expect(enforcer.view('dec_1')).toMatchObject({ status: 'released', statusReason: 'quiet for 1 h' })
-    expect(gateway.calls).toEqual(['put dec_2'])
   })
 })
 
