@@ -10,8 +10,8 @@ interface Progress {
 const IDLE_MS = 5_000
 /** Raw records older than this when they are read say that their reader is catching up; */
 const BEHIND_MS = 30_000
-/** as long as the last of them was read no longer ago than this. */
-const FRESH_MS = 5_000
+/** until newer ones come, or none for so long that there are none. */
+const FRESH_MS = 60_000
 
 /** How far judging and reading are behind, measured where the records pass by. */
 export class JudgingProgress {

@@ -18,7 +18,7 @@ export async function startDroppingForwarder(client: KafkaClient, topic: string)
   let isLost: (line: number) => boolean = () => false
   let number = 0
   let waiting: { partition: number; value: Buffer }[] = []
-  let sending: Promise<void> = Promise.resolve()
+  let sending: Promise<unknown> = Promise.resolve()
   const socket = createSocket('udp4').on('message', (message) => {
     if (isLost(++number)) {
       counts.lost++
