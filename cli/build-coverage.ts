@@ -125,8 +125,17 @@ export async function openCoverage(
   return CoverageMonitor.open({ map, sources, tenant: config.tenant, clock, tell })
 }
 
+/** Asks the gateways what they count and tells the monitor outside that calls are judged, until `stop`. */
+export async function watchOutside(
+  parts: CoverageParts,
+  monitor: CoverageMonitor,
+  stop: AbortSignal,
+): Promise<void> {
+  await Promise.all([pollCounters(parts, monitor, stop), beat(parts, monitor, stop)])
+}
+
 /** Asks every gateway counter at the end of each slot until `stop`. */
-export async function pollCounters(
+async function pollCounters(
   parts: CoverageParts,
   monitor: CoverageMonitor,
   stop: AbortSignal,
@@ -170,7 +179,7 @@ function counterOf(counter: SourceConfig['coverage']['counters'][number]): Traff
 }
 
 /** Sends heartbeats while calls are judged, until `stop`. */
-export async function beat(parts: CoverageParts, monitor: CoverageMonitor, stop: AbortSignal): Promise<void> {
+async function beat(parts: CoverageParts, monitor: CoverageMonitor, stop: AbortSignal): Promise<void> {
   const { clock, logger } = parts
   const { heartbeat } = parts.config.alerts
   if (heartbeat === undefined) return

@@ -16,7 +16,7 @@ import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
-import { beat, CoverageReporter, openCoverage, pollCounters } from './build-coverage.ts'
+import { CoverageReporter, openCoverage, watchOutside } from './build-coverage.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import {
   Ingest,
@@ -151,17 +151,9 @@ export class Service {
   }
 
   private coverageParts() {
-    const { config, clock, logger, role } = this.parts
     const { store, metrics } = this
+    const { config, clock, logger, role } = this.parts
     return { config, store, clock, logger, metrics, writer: `${role}-${process.pid}` }
-  }
-
-  /** Notices what is missing, in the process that tells people. */
-  private async startCoverage(stop: AbortSignal): Promise<void> {
-    const parts = this.coverageParts()
-    const tell = (alert: AlertRecord) => this.alerts!.dispatcher.accept(alert)
-    this.coverage = await openCoverage(parts, tell, stop)
-    this.control.push(pollCounters(parts, this.coverage, stop), beat(parts, this.coverage, stop))
   }
 
   private async startControl(audit: AuditLog): Promise<void> {
@@ -194,7 +186,9 @@ export class Service {
       { config, store: this.store, enforcer, clock, random, logger, extraSinks },
       stop,
     )
-    await this.startCoverage(stop)
+    const { dispatcher } = this.alerts
+    this.coverage = await openCoverage(this.coverageParts(), (alert) => dispatcher.accept(alert), stop)
+    this.control.push(watchOutside(this.coverageParts(), this.coverage, stop))
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
     this.outbox = new OutboxReader('control', this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))

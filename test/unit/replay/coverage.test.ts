@@ -6,11 +6,11 @@ const START = Date.UTC(2026, 8, 7)
 const folder = new ReplayFolder()
 afterAll(() => folder.close())
 
-/** A call every two seconds from 9 to 14 h of each day, and none in the gap. */
+/** A call every five seconds from 9 to 14 h of each day, and none in the gap. */
 function log(days: number, gap: readonly [number, number]): string {
   const lines: string[] = []
   for (let day = 0; day < days; day++) {
-    for (let at = START + day * DAY_MS + 9 * HOUR_MS; at < START + day * DAY_MS + 14 * HOUR_MS; at += 2_000) {
+    for (let at = START + day * DAY_MS + 9 * HOUR_MS; at < START + day * DAY_MS + 14 * HOUR_MS; at += 5_000) {
       if (at >= gap[0] && at < gap[1]) continue
       const principal = { kind: 'consumer', id: 'steady', label: 'steady' }
       lines.push(
