@@ -69,6 +69,22 @@ describe('coverage', () => {
     expect(resolved[0]!.incident).toBe(opened[0]!.incident)
   })
 
+  it('measures silence from the restart, because feeds are stored less often than the position', () => {
+    const before = fresh()
+    play(before, 0, 10, ['a'])
+    const feeds = [...before.feeds()].map(
+      ([source, gateway, feed]) => [source, gateway, feed.state()] as const,
+    )
+    play(before, 10, 40, ['a'])
+    const after = fresh()
+    after.restore(before.state())
+    for (const [source, gateway, state] of feeds) after.restoreFeed(source, gateway, state)
+    play(after, 40, 48, [])
+    expect(toldBy(after)).toEqual([])
+    play(after, 48, 60, [])
+    expect(toldBy(after)).toEqual(['opened edge/a'])
+  })
+
   it('keeps a bounded number of gateways and slots, whatever the lines say', () => {
     const coverage = fresh(null)
     for (let i = 0; i < 1_000; i++) coverage.observe('edge', `gateway-${i}`, slot(1), LINE)

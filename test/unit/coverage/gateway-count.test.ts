@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { GatewayCount } from '../../../engine/coverage/gateway-count.ts'
 import { COUNTS, SLOT_MS, SlotRing } from '../../../engine/coverage/slots.ts'
 
-/** Slots of 100 requests each of which `lines` are logged; `epochAt` names the counting process. */
+/** A process that takes over has counted much already. Slots of 100 requests each of which `lines` are logged; `epochAt` names the counting process. */
 function run(
   slots: number,
   lines: (slot: number) => number,
@@ -14,7 +14,8 @@ function run(
   const found: number[] = []
   for (let slot = 0; slot < slots; slot++) {
     const started = Array.from({ length: slot + 1 }, (_, i) => i).find((i) => epochAt(i) === epochAt(slot))!
-    if (readable(slot)) count.read(slot, { epoch: epochAt(slot), total: (slot - started + 1) * 100 })
+    if (readable(slot))
+      count.read(slot, { epoch: epochAt(slot), total: (slot - started + 1) * 100 + started * 10_000 })
     ring.push([lines(slot), 0, 0, 0, 0])
     count.close(slot)
     if (count.missing(ring, 0, slot * SLOT_MS) !== null) found.push(slot)
