@@ -82,7 +82,14 @@ export class CoverageReporter {
     const { gap } = this
     this.gap = null
     const lagMs = this.judges ? this.progress.takeLag() : 0
-    return { writer, time: now, gap, lagMs, frontier: this.progress.frontier(), counts: this.counter.take() }
+    return {
+      writer,
+      time: now,
+      gap,
+      lagMs,
+      frontiers: this.progress.frontiers(),
+      counts: this.counter.take(),
+    }
   }
 
   private async send(report: CoverageReport): Promise<void> {

@@ -27,7 +27,7 @@ export interface IngestObserver {
 /** Counts lines and the pace of reading, for coverage. */
 export interface IngestCoverage {
   readonly counter: { count(source: string, event: AccessEvent): void }
-  readonly progress: { read(topic: string, partition: number, receivedAt: number): void }
+  readonly progress: { read(source: string, topic: string, partition: number, receivedAt: number): void }
 }
 
 interface NamedSource {
@@ -81,7 +81,7 @@ export class Ingest {
     })
     this.observer.events(source, events)
     const { topic, partition, receivedAt } = record
-    this.coverage?.progress.read(topic, partition, receivedAt)
+    this.coverage?.progress.read(source, topic, partition, receivedAt)
   }
 
   /** Reads a record of the local journal, which holds raw lines. */

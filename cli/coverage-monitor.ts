@@ -1,8 +1,7 @@
 import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
 import type { CoverageView } from '../engine/control-plane.ts'
-import { Coverage, type WatchedSource } from '../engine/coverage/coverage.ts'
-import type { CoverageIncident } from '../engine/coverage/coverage-alert.ts'
+import { Coverage, type CoverageState, type WatchedSource } from '../engine/coverage/coverage.ts'
 import type { FeedState } from '../engine/coverage/feed.ts'
 import { MIN_BLIND_MS, OwnWork, type WorkIncident } from '../engine/coverage/own-work.ts'
 import { workIncidentView } from '../engine/coverage/view.ts'
@@ -18,8 +17,8 @@ export interface CoverageReport {
   /** How long this process did not run, when that was long. */
   readonly gap: { readonly from: number; readonly to: number } | null
   readonly lagMs: number
-  /** Up to when it has read, while it is catching up. */
-  readonly frontier: number | null
+  /** Up to when it has read each source that it is catching up with, epoch ms. */
+  readonly frontiers: Readonly<Record<string, number>>
   readonly counts: readonly SlotCount[]
 }
 
@@ -77,7 +76,7 @@ export class CoverageMonitor {
   private restore(stored: ReadonlyMap<string, string>): void {
     const now = this.options.clock.now()
     const state = stored.get('state')
-    if (state !== undefined) this.coverage.restore(parseState(state))
+    if (state !== undefined) this.coverage.restore(JSON.parse(state) as CoverageState)
     const work = stored.get('work')
     if (work !== undefined) this.own = new OwnWork(this.options.tenant, JSON.parse(work) as WorkIncident[])
     for (const [key, body] of stored) {
@@ -119,9 +118,12 @@ export class CoverageMonitor {
     const now = this.options.clock.now()
     for (const request of await this.options.map.takeRequests())
       this.take(JSON.parse(request.body) as CoverageReport)
-    const frontier = this.measure(now)
-    if (frontier !== null) this.coverage.advance(Math.min(now, frontier))
-    else if (now >= this.heldUntil) this.coverage.advance(now)
+    const frontiers = this.measure(now)
+    for (const { name } of this.options.sources) {
+      const frontier = frontiers.get(name)
+      if (frontier !== undefined) this.coverage.advance(Math.min(now, frontier), name)
+      else if (now >= this.heldUntil) this.coverage.advance(now, name)
+    }
     const alerts = [...this.coverage.outputs.splice(0), ...this.own.outputs.splice(0)]
     for (const alert of alerts) this.untold.set(alert.id, alert)
     const feedsDue = now - this.feedsSavedAt >= SAVE_FEEDS_MS
@@ -130,10 +132,10 @@ export class CoverageMonitor {
   }
 
   /** The lag of those that work, and how far those that catch up have read. */
-  private measure(now: number): number | null {
+  private measure(now: number): ReadonlyMap<string, number> {
     const reports = [...this.writers.values()]
     const newest = Math.max(...reports.map(({ time }) => time))
-    let frontier: number | null = null
+    const frontiers = new Map<string, number>()
     let lag = 0
     for (const report of reports) {
       const isGone = now - report.time > GONE_MS
@@ -142,11 +144,13 @@ export class CoverageMonitor {
         continue
       }
       lag = Math.max(lag, report.lagMs + (isGone ? now - report.time : 0))
-      if (report.frontier !== null) frontier = Math.min(frontier ?? report.frontier, report.frontier)
+      for (const [source, frontier] of Object.entries(report.frontiers)) {
+        frontiers.set(source, Math.min(frontiers.get(source) ?? frontier, frontier))
+      }
     }
     this.lastLag = lag
     if (reports.length > 0) this.own.lag(now, lag)
-    return frontier
+    return frontiers
   }
 
   private async tellAll(): Promise<void> {
@@ -199,17 +203,4 @@ type StoredFeed = FeedState & { readonly source: string; readonly gateway: strin
 
 function feedKey(source: string, gateway: string | null): string {
   return `feed:${source}${gateway === null ? '' : `/${gateway}`}`
-}
-
-function parseState(body: string): {
-  readonly closed: number
-  readonly open: readonly CoverageIncident[]
-  readonly resolved: readonly CoverageIncident[]
-} {
-  const state = JSON.parse(body) as {
-    closed: number | null
-    open: CoverageIncident[]
-    resolved: CoverageIncident[]
-  }
-  return { ...state, closed: state.closed ?? Number.NaN }
 }

@@ -17,7 +17,7 @@ const FRESH_MS = 60_000
 export class JudgingProgress {
   private readonly clock: Clock
   private readonly partitions = new Map<number, Progress>()
-  private readonly reading = new Map<string, { at: number; receivedAt: number }>()
+  private readonly reading = new Map<string, { readonly source: string; at: number; receivedAt: number }>()
   private lagSince = 0
 
   constructor(clock: Clock) {
@@ -53,10 +53,10 @@ export class JudgingProgress {
   }
 
   /** Raw records of a source were read. */
-  read(topic: string, partition: number, receivedAt: number): void {
-    const key = `${topic}/${partition}`
+  read(source: string, topic: string, partition: number, receivedAt: number): void {
+    const key = `${source}/${topic}/${partition}`
     const known = this.reading.get(key)
-    if (known === undefined) this.reading.set(key, { at: this.clock.now(), receivedAt })
+    if (known === undefined) this.reading.set(key, { source, at: this.clock.now(), receivedAt })
     else {
       known.at = this.clock.now()
       known.receivedAt = receivedAt
@@ -74,14 +74,14 @@ export class JudgingProgress {
     return lag
   }
 
-  /** Receipt time up to which raw records were read by those that are catching up; null when none is. */
-  frontier(): number | null {
+  /** For each source that is catching up: receipt time up to which it was read, epoch ms. */
+  frontiers(): Record<string, number> {
     const now = this.clock.now()
-    let frontier: number | null = null
-    for (const { at, receivedAt } of this.reading.values()) {
+    const frontiers: Record<string, number> = {}
+    for (const { source, at, receivedAt } of this.reading.values()) {
       if (now - at > FRESH_MS || at - receivedAt <= BEHIND_MS) continue
-      frontier = Math.min(frontier ?? receivedAt, receivedAt)
+      frontiers[source] = Math.min(frontiers[source] ?? receivedAt, receivedAt)
     }
-    return frontier
+    return frontiers
   }
 }

@@ -35,10 +35,20 @@ const ASPECTS: readonly Aspect[] = ['lines', ...FIELDS]
 
 interface Watched {
   readonly source: WatchedSource
-  readonly total: Feed
+  total: Feed
   readonly gateways: Map<string, Feed>
   /** Counts by slot and gateway that wait for their slot to close. */
   readonly waiting: Map<number, Map<string, number[]>>
+  /** The last closed slot; NaN before the first. */
+  closed: number
+}
+
+/** What must outlive the process, beside the feeds. */
+export interface CoverageState {
+  /** Last closed slot of each source. */
+  readonly closed: Readonly<Record<string, number>>
+  readonly open: readonly CoverageIncident[]
+  readonly resolved: readonly CoverageIncident[]
 }
 
 /**
@@ -54,8 +64,6 @@ export class Coverage {
   private readonly sources = new Map<string, Watched>()
   private readonly open = new Map<string, CoverageIncident>()
   private readonly resolved: CoverageIncident[] = []
-  /** The last closed slot; NaN before the first. */
-  private closed = Number.NaN
   private blindFrom = Number.POSITIVE_INFINITY
   private blindTo = Number.NEGATIVE_INFINITY
   private waiting = 0
@@ -63,21 +71,27 @@ export class Coverage {
   constructor(sources: readonly WatchedSource[]) {
     for (const source of sources) {
       const total = new Feed(Number.NaN)
-      this.sources.set(source.name, { source, total, gateways: new Map(), waiting: new Map() })
+      this.sources.set(source.name, {
+        source,
+        total,
+        gateways: new Map(),
+        waiting: new Map(),
+        closed: Number.NaN,
+      })
     }
   }
 
-  /** Event time up to which everything is judged, epoch ms; NaN before the first slot. */
+  /** Event time up to which every source is judged, epoch ms; NaN before the first slot of each. */
   get judgedTo(): number {
-    return (this.closed + 1) * SLOT_MS
+    return Math.min(...[...this.sources.values()].map(judgedTo))
   }
 
   /** Counts lines of a gateway in a slot; late ones count in the next slot that closes. */
   observe(source: string, gateway: string, slot: number, counts: readonly number[]): void {
     const watched = this.sources.get(source)
     if (watched === undefined) return
-    const isLate = slot <= this.closed
-    const at = isLate ? this.closed + 1 : slot
+    const isLate = slot <= watched.closed
+    const at = isLate ? watched.closed + 1 : slot
     let cells = watched.waiting.get(at)
     if (cells === undefined) {
       if (this.waiting >= MAX_WAITING) {
@@ -97,7 +111,7 @@ export class Coverage {
   /** Takes what a gateway counted by the end of a slot. */
   read(source: string, gateway: string, slot: number, reading: CounterReading): void {
     const watched = this.sources.get(source)
-    if (watched === undefined || slot <= this.closed) return
+    if (watched === undefined || slot <= watched.closed) return
     this.gateway(watched, gateway, slot)?.read(slot, reading)
   }
 
@@ -107,26 +121,25 @@ export class Coverage {
     this.blindTo = to
   }
 
-  /** Closes and judges every slot that ended {@link GRACE_MS} before `time`, in order. */
-  advance(time: number): void {
+  /**
+   * Closes and judges every slot that ended {@link GRACE_MS} before `time`, in order: of all sources, or of one
+   * whose lines are read at another pace.
+   */
+  advance(time: number, source?: string): void {
     const last = slotOf(time - GRACE_MS) - 1
-    if (Number.isNaN(this.closed)) {
-      const first = Math.min(last, ...[...this.sources.values()].flatMap((w) => [...w.waiting.keys()]))
-      this.closed = first - 1
-    }
-    while (this.closed < last) {
-      this.closed++
-      for (const watched of this.sources.values()) this.close(watched, this.closed)
+    for (const watched of this.sources.values()) {
+      if (source !== undefined && watched.source.name !== source) continue
+      if (Number.isNaN(watched.closed)) watched.closed = Math.min(last, ...watched.waiting.keys()) - 1
+      while (watched.closed < last) this.close(watched, ++watched.closed)
     }
   }
 
   /** Takes incidents and the position from an earlier process; its feeds come after. */
-  restore(state: {
-    readonly closed: number
-    readonly open: readonly CoverageIncident[]
-    readonly resolved: readonly CoverageIncident[]
-  }): void {
-    this.closed = state.closed
+  restore(state: CoverageState): void {
+    for (const [source, closed] of Object.entries(state.closed)) {
+      const watched = this.sources.get(source)
+      if (watched !== undefined) watched.closed = closed
+    }
     for (const incident of state.open)
       this.open.set(keyOf(incident.source, incident.gateway, incident.aspect), incident)
     this.resolved.push(...state.resolved)
@@ -137,18 +150,17 @@ export class Coverage {
     if (watched === undefined) return
     // Silence is measured anew from the restart, unless it has been told already.
     const isMissing = this.open.has(keyOf(source, gateway, 'lines'))
-    const feed = new Feed(isMissing ? state.lastLineAt : Math.max(state.lastLineAt, this.judgedTo), state)
-    if (gateway === null) this.sources.set(source, { ...watched, total: feed })
+    const feed = new Feed(isMissing ? state.lastLineAt : Math.max(state.lastLineAt, judgedTo(watched)), state)
+    if (gateway === null) watched.total = feed
     else watched.gateways.set(gateway, feed)
   }
 
-  /** What must outlive the process, beside the feeds. */
-  state(): {
-    readonly closed: number
-    readonly open: readonly CoverageIncident[]
-    readonly resolved: readonly CoverageIncident[]
-  } {
-    return { closed: this.closed, open: [...this.open.values()], resolved: this.resolved }
+  state(): CoverageState {
+    const closed: Record<string, number> = {}
+    for (const [name, watched] of this.sources) {
+      if (!Number.isNaN(watched.closed)) closed[name] = watched.closed
+    }
+    return { closed, open: [...this.open.values()], resolved: this.resolved }
   }
 
   *feeds(): Iterable<readonly [source: string, gateway: string | null, feed: Feed]> {
@@ -163,10 +175,10 @@ export class Coverage {
     const feeds: FeedView[] = []
     for (const [source, gateway, feed] of this.feeds()) {
       const missing = ASPECTS.filter((aspect) => this.open.has(keyOf(source, gateway, aspect)))
-      feeds.push(feedView(source, gateway, feed, missing, this.judgedTo))
+      feeds.push(feedView(source, gateway, feed, missing, judgedTo(this.sources.get(source)!)))
     }
     const incidents = [...this.open.values(), ...this.resolved.toReversed()].map(incidentView)
-    return { judgedTo: Number.isNaN(this.closed) ? null : isoTime(this.judgedTo), feeds, incidents }
+    return { judgedTo: Number.isFinite(this.judgedTo) ? isoTime(this.judgedTo) : null, feeds, incidents }
   }
 
   private gateway(watched: Watched, id: string, slot: number): Feed | null {
@@ -283,6 +295,10 @@ export class Coverage {
 
 const NOTHING = ASPECTS.map(() => false)
 const NEVER = () => false
+
+function judgedTo({ closed }: Watched): number {
+  return (closed + 1) * SLOT_MS
+}
 
 function keyOf(source: string, gateway: string | null, aspect: Aspect): string {
   return `${source}\u0000${gateway ?? ''}\u0000${aspect}`

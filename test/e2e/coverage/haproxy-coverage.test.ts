@@ -185,7 +185,7 @@ admin:
       const isNow = judgedTo !== null && Date.now() - Date.parse(judgedTo) < 45_000
       return isNow && feeds.length === 5 ? feeds : null
     })
-    await sleep(130_000)
+    await sleep(125_000)
     expect(allTold()).toEqual([])
 
     const at = Date.now()
