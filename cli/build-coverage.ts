@@ -20,6 +20,8 @@ import { FIRST_SHARED_PARTITION, SharedMap } from './shared-map.ts'
 
 const TICK_MS = 1_000
 const REPORT_MS = 5_000
+/** So many counts are reported at once. */
+const MAX_UNREPORTED = 2_000
 /** A reading belongs to the end of a slot when it was made no later than this behind it. */
 const MAX_READING_DELAY_MS = 1_000
 /** A heartbeat says that calls are judged now; with more lag than this it would be a lie. */
@@ -62,7 +64,8 @@ export class CoverageReporter {
       const now = clock.now()
       if (now - ticked >= MIN_BLIND_MS) this.gap = { from: ticked, to: now }
       ticked = now
-      if (now - reported < REPORT_MS && this.gap === null) continue
+      const isDue = now - reported >= REPORT_MS || this.counter.size > MAX_UNREPORTED
+      if (!isDue && this.gap === null) continue
       reported = now
       const report = this.report(now)
       try {

@@ -18,7 +18,7 @@ export interface CoverageCounterOptions {
 }
 
 /** Counts between two reports that are kept apart; what is more is counted in the newest slot. */
-const MAX_CELLS = 20_000
+const MAX_CELLS = 100_000
 
 /**
  * Counts every accepted line by source, gateway and slot of event time, for whoever watches coverage. Cheap
@@ -46,6 +46,11 @@ export class CoverageCounter {
     if (principal.verified) counts[2]! += 1
     if (records !== null) counts[3]! += 1
     if (token?.jti != null) counts[4]! += 1
+  }
+
+  /** How much waits to be taken: a reader that catches up passes many slots in a moment. */
+  get size(): number {
+    return this.cells.size
   }
 
   /** Everything counted since the last call. */

@@ -22,7 +22,7 @@ if (missing !== null) console.warn(`SKIPPED: ${missing}`)
 const TOKEN = 'coverage-admin-token-0123456789'
 const WEBHOOK_SECRET = `whsec_${Buffer.from('coverage-webhook-secret-01234567').toString('base64')}`
 /** Weeks are not needed for these: every hour around the present one was seen on the same day a week ago. */
-const DAYS = 8
+const DAYS = 7
 const LIMIT_MS = 180_000
 
 /** One gateway: HAProxy, the shipper of its log, and what comes back from behind it. */
