@@ -68,7 +68,15 @@ describe.skipIf(missing !== null)('what HAProxy served and Curfew did not see', 
       response.end('r'.repeat(180))
     })
     await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-    for (const topic of ['edge', 'partner']) await client.createTopic(topic, 2, { 'retention.ms': '-1' })
+    for (const topic of ['edge', 'partner']) {
+      // A broker under load announces a topic before it hosts it.
+      await eventually(`the topic ${topic}`, () =>
+        client.createTopic(topic, 2, { 'retention.ms': '-1' }).then(
+          () => true,
+          () => null,
+        ),
+      )
+    }
     for (const [node, topic] of [
       ['edge-a', 'edge'],
       ['edge-b', 'edge'],
