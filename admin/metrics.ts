@@ -43,6 +43,10 @@ export interface EngineMetrics {
   /** Event time that a partition has reached, epoch seconds. */
   partitionClock(partition: number, epochSeconds: number): void
   principalsResident(state: PrincipalState, count: number): void
+  /** Up to when calls were judged (epoch seconds), and how far that is behind. */
+  judged(lastEpochSeconds: number, lagSeconds: number): void
+  /** The newest line of a source (epoch seconds; null before the first) and its open coverage incidents. */
+  coverage(source: string, lastLineEpochSeconds: number | null, incidentsOpen: number): void
   storeReachable(yes: boolean): void
   logReachable(yes: boolean): void
   /** What Prometheus reads. */
@@ -70,6 +74,7 @@ export function createMetrics(names: MetricNames, options: MetricsOptions = {}):
     ...judgementMetrics(registry),
     ...outwardMetrics(registry, names),
     ...stateMetrics(registry, names),
+    ...coverageMetrics(registry, names),
     exposition: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
@@ -189,6 +194,45 @@ function outwardMetrics(registry: Registry, names: MetricNames): Outward {
       operations.inc({ gateway: gateway(name), operation, outcome }),
     reconcileLag: (name, seconds) => lag.set({ gateway: gateway(name) }, measured(seconds)),
     delivery: (name, outcome) => deliveries.inc({ sink: sink(name), outcome }),
+  }
+}
+
+type CoverageMetrics = Pick<EngineMetrics, 'judged' | 'coverage'>
+
+function coverageMetrics(registry: Registry, names: MetricNames): CoverageMetrics {
+  const registers = [registry]
+  const source = closed(names.sources)
+  const judged = new Gauge({
+    name: 'curfew_last_judged_timestamp_seconds',
+    help: 'Up to when calls were judged, as epoch seconds; an old value says that nothing is judged',
+    registers,
+  })
+  const lag = new Gauge({
+    name: 'curfew_judging_lag_seconds',
+    help: 'How far judging is behind the log',
+    registers,
+  })
+  const last = new Gauge({
+    name: 'curfew_source_last_line_timestamp_seconds',
+    help: 'Newest line of a source, as epoch seconds',
+    labelNames: ['source'],
+    registers,
+  })
+  const open = new Gauge({
+    name: 'curfew_coverage_incidents_open',
+    help: 'Coverage incidents of a source that are open now',
+    labelNames: ['source'],
+    registers,
+  })
+  return {
+    judged: (at, behind) => {
+      judged.set(measured(at))
+      lag.set(measured(behind))
+    },
+    coverage: (name, at, count) => {
+      if (at !== null) last.set({ source: source(name) }, measured(at))
+      open.set({ source: source(name) }, measured(count))
+    },
   }
 }
 

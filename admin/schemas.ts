@@ -188,6 +188,39 @@ export const IncidentSchema = Type.Object({
   decisions: Type.Array(DecisionSchema),
 })
 
+/** What is seen and what is not. */
+export const CoverageSchema = Type.Object({
+  judgedTo: nullable(Type.String()),
+  feeds: Type.Array(
+    Type.Object({
+      source: Type.String(),
+      gateway: nullable(Type.String()),
+      state: words(['learning', 'complete', 'missing']),
+      missing: Type.Array(Type.String()),
+      lastLine: nullable(Type.String()),
+      linesIn5Minutes: Type.Number(),
+      usualPerHour: nullable(Type.Number()),
+      knownHours: Type.Number({ description: 'hours of the week observed at least once, of 168' }),
+    }),
+  ),
+  incidents: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      tenant: Type.String(),
+      source: nullable(Type.String()),
+      gateway: nullable(Type.String()),
+      aspect: Type.String(),
+      kind: words(['silent', 'low', 'uncounted', 'field', 'blind', 'lag']),
+      severity: words(['low', 'medium', 'high', 'critical']),
+      state: words(['open', 'resolved']),
+      openedAt: Type.String(),
+      since: Type.String(),
+      resolvedAt: nullable(Type.String()),
+      summary: Type.String(),
+    }),
+  ),
+})
+
 export const AuditSchema = Type.Object({
   seq: Type.Number(),
   time: Type.String(),

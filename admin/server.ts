@@ -21,6 +21,7 @@ import {
 import { openApiOptions } from './openapi.ts'
 import type { AdminApp, SchemaTypes } from './route.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { coverageRoutes } from './routes/coverage.ts'
 import { dashboardRoutes } from './routes/dashboard.ts'
 import { decisionRoutes } from './routes/decisions.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -150,6 +151,7 @@ function registerRoutes(app: AdminApp, options: AdminOptions): void {
   principalRoutes(app, context)
   incidentRoutes(app, context)
   decisionRoutes(app, context)
+  coverageRoutes(app, context)
   settingsRoutes(app, context)
   auditRoutes(app, context)
   dashboardRoutes(app)

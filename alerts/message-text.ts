@@ -55,6 +55,8 @@ const ENTITY_WORDS: Readonly<Record<Entity['type'], string>> = {
   org: 'organisation',
   app: 'application',
   tenant: 'tenant',
+  source: 'source',
+  engine: 'engine',
 }
 
 /** Says who did what, how unusual it is, why, what was done until when, and how to undo it. */
@@ -97,13 +99,23 @@ function strongest(reasons: readonly Reason[]): readonly Reason[] {
   return reasons.toSorted((a, b) => b.weight - a.weight || b.surprise - a.surprise).slice(0, MAX_REASONS)
 }
 
+/** Whether the incident is about what Curfew does not see, rather than about somebody's calls. */
+function isCoverage({ entity }: AlertRecord): boolean {
+  return entity.type === 'source' || entity.type === 'engine'
+}
+
 function title(alert: AlertRecord): Line {
   const who = [us(`${ENTITY_WORDS[alert.entity.type]} `), log(alert.entity.id)]
   const severity = alert.severity[0]?.toUpperCase() + alert.severity.slice(1)
   if (isNotice(alert)) return [us(`${severity}: Curfew needs attention`)]
   switch (alert.transition) {
     case 'opened':
-      return [us(`${severity}: `), ...who, us(' stopped behaving like itself')]
+      if (alert.entity.type === 'engine') return [us(`${severity}: Curfew itself was not judging calls`)]
+      return [
+        us(`${severity}: `),
+        ...who,
+        us(isCoverage(alert) ? ' is not seen completely' : ' stopped behaving like itself'),
+      ]
     case 'escalated':
       return [us(`${severity}, getting worse: `), ...who]
     case 'resolved':
@@ -116,8 +128,8 @@ function period(alert: AlertRecord): Line {
   const from = timeText(alert.firstEventTime)
   const to = timeText(alert.lastEventTime)
   const when = from === null || to === null ? '' : from === to ? `At ${from}: ` : `From ${from} to ${to}: `
-  const calls = counted(alert.events, 'surprising call')
-  return [us(`${when}${calls}. Tenant `), log(alert.tenant), us('.')]
+  const calls = isCoverage(alert) ? '' : `${counted(alert.events, 'surprising call')}. `
+  return [us(`${when}${calls}Tenant `), log(alert.tenant), us('.')]
 }
 
 /** `1,250 records in 10 minutes; usually 40, 99 % of the time below 120` */

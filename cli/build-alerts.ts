@@ -42,7 +42,9 @@ export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Pro
     random,
     logger,
     incidentUrl: (incident) =>
-      adminUrl === undefined ? null : `${adminUrl.replace(/\/$/, '')}/#/incidents/${incident}`,
+      adminUrl === undefined || !incident.startsWith('inc_')
+        ? null
+        : `${adminUrl.replace(/\/$/, '')}/#/incidents/${incident}`,
     undo: undoCommand,
     statusOf: (incident) => statusOf(options.enforcer(), incident),
   })

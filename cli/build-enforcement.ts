@@ -22,6 +22,7 @@ import { SharedMap } from './shared-map.ts'
 export const DECISIONS_MAP = 0
 export const DENY_LIST_MAP = 1
 export const DELIVERIES_MAP = 2
+export const COVERAGE_MAP = 3
 
 const DENY_REFRESH_MS = 1_000
 const MAX_STALE_MS = 15_000

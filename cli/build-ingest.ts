@@ -24,6 +24,12 @@ export interface IngestObserver {
   rejected(reason: string): void
 }
 
+/** Counts lines and the pace of reading, for coverage. */
+export interface IngestCoverage {
+  readonly counter: { count(source: string, event: AccessEvent): void }
+  readonly progress: { read(source: string, topic: string, partition: number, receivedAt: number): void }
+}
+
 interface NamedSource {
   readonly config: SourceConfig
   readonly format: Format
@@ -35,16 +41,24 @@ export class Ingest {
   private readonly sources = new Map<string, NamedSource>()
   private readonly deadLetters: DeadLetters | null
   private readonly observer: IngestObserver
+  private readonly coverage: IngestCoverage | null
   /** Numbers records of sources that have no offsets of their own; above those of any earlier process. */
   private counter: number
 
-  constructor(config: Config, deadLetters: DeadLetters | null, observer: IngestObserver, clock: Clock) {
+  constructor(
+    config: Config,
+    deadLetters: DeadLetters | null,
+    observer: IngestObserver,
+    clock: Clock,
+    coverage: IngestCoverage | null = null,
+  ) {
     for (const source of config.sources) {
       const format = FORMATS.get(source.format)!
       this.sources.set(source.name, { config: source, format, settings: sourceSettings(config, source) })
     }
     this.deadLetters = deadLetters
     this.observer = observer
+    this.coverage = coverage
     this.counter = clock.now() * 1000
   }
 
@@ -56,6 +70,7 @@ export class Ingest {
     named.format.parse(record, named.settings, {
       event: (event) => {
         events++
+        this.coverage?.counter.count(source, event)
         onEvent(event)
       },
       rejected: (rejection) => {
@@ -65,6 +80,8 @@ export class Ingest {
       },
     })
     this.observer.events(source, events)
+    const { topic, partition, receivedAt } = record
+    this.coverage?.progress.read(source, topic, partition, receivedAt)
   }
 
   /** Reads a record of the local journal, which holds raw lines. */

@@ -102,6 +102,10 @@ const replay: CommandSpec = {
     output('decisions', 'Decisions, NDJSON.'),
     output('scores', 'One line per accepted event, NDJSON.'),
     output('rejected', 'Unreadable lines with the reason, NDJSON, secrets scrubbed.'),
+    output(
+      'coverage',
+      'What was missing in the log, NDJSON; judged from its beginning, whatever --state holds.',
+    ),
     {
       name: 'state',
       kind: 'text',

@@ -8,6 +8,7 @@ import type {
   AuditView,
   ChangeResult,
   ControlPlane,
+  CoverageView,
   DecisionStatusName,
   DecisionView,
   IncidentView,
@@ -34,6 +35,7 @@ export interface LiveControlPlaneOptions {
   readonly audit: AuditLog
   readonly clock: Clock
   readonly readiness: () => Promise<readonly ReadinessCheck[]>
+  readonly coverage: () => CoverageView
   /** Key of the hashes under which profiles are stored. */
   readonly identityKey: Uint8Array
 }
@@ -71,6 +73,10 @@ class LiveControlPlane implements ControlPlane {
 
   readiness(): Promise<readonly ReadinessCheck[]> {
     return this.options.readiness()
+  }
+
+  async coverage(): Promise<CoverageView> {
+    return this.options.coverage()
   }
 
   principals(query: Parameters<ControlPlane['principals']>[0]): Promise<Page<PrincipalView>> {

@@ -9,6 +9,7 @@ import { decisionLine, scoreLine } from '../engine/records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
 import type { OutputFile } from './output-file.ts'
+import { ReplayCoverage } from './replay-coverage.ts'
 
 export interface ReplayOptions {
   readonly format: Format
@@ -21,6 +22,8 @@ export interface ReplayOptions {
     readonly decisions: OutputFile
     readonly scores: OutputFile
     readonly rejected: OutputFile
+    /** Coverage incidents; judged only when wanted. */
+    readonly coverage?: OutputFile
   }
 }
 
@@ -45,12 +48,16 @@ export class Replay {
   private readonly emit: { event(e: AccessEvent): void; rejected(r: Rejection): void }
   private readonly record: { -readonly [K in keyof RawRecord]: RawRecord[K] }
   private store: PartitionStore | null = null
+  private readonly coverage: ReplayCoverage | null
 
   constructor(options: ReplayOptions) {
     this.options = options
     const { settings, maxPrincipals } = options
     this.partition = new Partition({ detectors: DETECTORS, settings, maxPrincipals, seed: SEED })
     this.state = new PartitionState(this.partition, options.identityKey)
+    const { coverage } = options.outputs
+    const { tenant, gateway } = options.source
+    this.coverage = coverage?.wanted ? new ReplayCoverage(coverage, gateway.id, tenant) : null
     this.record = { bytes: new Uint8Array(0), receivedAt: Number.NaN, topic: 'line', partition: 0, offset: 0 }
     this.emit = { event: (event) => this.event(event), rejected: (rejection) => this.reject(rejection) }
   }
@@ -65,6 +72,7 @@ export class Replay {
   private event(event: AccessEvent): void {
     const { partition, counts, options } = this
     counts.events++
+    this.coverage?.take(event)
     const outcome = partition.step(event)
     if (outcome.duplicate) counts.duplicates++
     if (options.outputs.scores.wanted)

@@ -16,6 +16,7 @@ import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
+import { CoverageReporter, openCoverage, watchOutside } from './build-coverage.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import {
   Ingest,
@@ -30,6 +31,7 @@ import { type OpenedLog, openLog, openStore } from './build-storage.ts'
 import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
+import type { CoverageMonitor } from './coverage-monitor.ts'
 import { health } from './health.ts'
 import { identityKeyOf } from './identity-key.ts'
 import { latchLost } from './latch.ts'
@@ -84,6 +86,8 @@ export class Service {
   private readonly control: Promise<unknown>[] = []
   private settings: SettingsKeeper | null = null
   private safety: Safety | null = null
+  private readonly reporter: CoverageReporter
+  private coverage: CoverageMonitor | null = null
   private worker: DetectWorker | null = null
   private outbox: OutboxReader | null = null
   private alerts: Alerts | null = null
@@ -108,6 +112,7 @@ export class Service {
       rejectReasons: REJECT_REASONS,
       partitions: opened.log.partitions,
     })
+    this.reporter = new CoverageReporter(this.coverageParts(), parts.role !== 'control')
   }
 
   /** Starts everything or nothing: a part that cannot start closes those that did, and the error says why. */
@@ -139,9 +144,16 @@ export class Service {
     }
     this.control.push(this.pollSettings(this.controlStop.signal))
     const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
-    const ingest = new Ingest(config, deadLetters, this.metrics, clock)
+    const ingest = new Ingest(config, deadLetters, this.metrics, clock, this.reporter)
     if (role !== 'control') this.startDetection(ingest)
     await this.startSources(ingest)
+    if (this.parts.ticks ?? true) this.control.push(this.reporter.run(this.controlStop.signal, this.coverage))
+  }
+
+  private coverageParts() {
+    const { store, metrics } = this
+    const { config, clock, logger, role } = this.parts
+    return { config, store, clock, logger, metrics, writer: `${role}-${process.pid}` }
   }
 
   private async startControl(audit: AuditLog): Promise<void> {
@@ -174,6 +186,9 @@ export class Service {
       { config, store: this.store, enforcer, clock, random, logger, extraSinks },
       stop,
     )
+    const { dispatcher } = this.alerts
+    this.coverage = await openCoverage(this.coverageParts(), (alert) => dispatcher.accept(alert), stop)
+    this.control.push(watchOutside(this.coverageParts(), this.coverage, stop))
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
     this.outbox = new OutboxReader('control', this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
@@ -192,6 +207,7 @@ export class Service {
       audit,
       clock,
       readiness: () => this.readiness(),
+      coverage: () => this.coverage!.view(),
       identityKey: identityKeyOf(config),
     })
     this.controlPlane = controlPlane
@@ -232,7 +248,7 @@ export class Service {
       },
       this.detectStop.signal,
     )
-    const reading = this.opened.log.read(this.worker, this.detectStop.signal)
+    const reading = this.opened.log.read(this.reporter.progress.watch(this.worker), this.detectStop.signal)
     this.running.push(reading.catch((error: unknown) => this.fail(error)))
   }
 
@@ -373,6 +389,7 @@ export class Service {
     this.controlStop.abort()
     await step(() => this.adminServer?.close())
     await step(() => Promise.all(this.control))
+    await step(() => this.coverage?.close())
     await step(() => this.enforcement?.close())
     await step(() => this.alerts?.close())
     await step(() => this.opened.close())

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Checkpoint, PartitionStore, StateStore } from '../baseline/store.ts'
+import type { Checkpoint, ControlRequest, PartitionStore, StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 
 /** Partition numbers from here on are not partitions of the log but shared state of one role. */
@@ -58,6 +58,13 @@ export class SharedMap {
       this.waiting.push({ puts, deletes, resolve, reject })
       if (!this.working) void this.work()
     })
+  }
+
+  /** What other processes asked of the owner of this map, oldest first, and forgets it. */
+  async takeRequests(): Promise<readonly ControlRequest[]> {
+    const requests = await this.store.requests()
+    if (requests.length > 0) await this.store.settleRequests(requests.map(({ id }) => id))
+    return requests
   }
 
   private async work(): Promise<void> {

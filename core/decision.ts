@@ -42,7 +42,8 @@ export interface HoldProof {
 
 /** What an output is about. */
 export interface Entity {
-  readonly type: 'principal' | 'ip' | 'route' | 'org' | 'app' | 'tenant'
+  /** `source`: a configured source or one gateway of it; `engine`: Curfew itself. */
+  readonly type: 'principal' | 'ip' | 'route' | 'org' | 'app' | 'tenant' | 'source' | 'engine'
   readonly id: string
 }
 

@@ -139,9 +139,54 @@ export interface ReadinessCheck {
   readonly detail: string
 }
 
+/** How completely a source, or one gateway of it, is seen. */
+export interface FeedView {
+  readonly source: string
+  /** Null for all gateways of the source together. */
+  readonly gateway: string | null
+  /** `learning` until each hour of the week was observed once; meanwhile only some losses are noticed. */
+  readonly state: 'learning' | 'complete' | 'missing'
+  /** `lines`, `principal`, `records` or `jti`. */
+  readonly missing: readonly string[]
+  readonly lastLine: string | null
+  readonly linesIn5Minutes: number
+  /** Lines usual in this hour of the week; null while not known. */
+  readonly usualPerHour: number | null
+  /** Hours of the week observed at least once, of 168. */
+  readonly knownHours: number
+}
+
+/** Something was not seen: an incident that never leads to a decision. */
+export interface CoverageIncidentView {
+  readonly id: string
+  readonly tenant: string
+  /** Null when it is about Curfew itself. */
+  readonly source: string | null
+  readonly gateway: string | null
+  readonly aspect: string
+  readonly kind: 'silent' | 'low' | 'uncounted' | 'field' | 'blind' | 'lag'
+  readonly severity: Severity
+  readonly state: 'open' | 'resolved'
+  readonly openedAt: string
+  /** Since when something was missing. */
+  readonly since: string
+  readonly resolvedAt: string | null
+  readonly summary: string
+}
+
+/** What is seen and what is not. */
+export interface CoverageView {
+  /** Event time up to which coverage was judged; null before anything was. */
+  readonly judgedTo: string | null
+  readonly feeds: readonly FeedView[]
+  /** Open ones first, then the newest that are over. */
+  readonly incidents: readonly CoverageIncidentView[]
+}
+
 /** What the admin API may ask and change. Every change is audited by the implementation before it takes effect. */
 export interface ControlPlane {
   readiness(): Promise<readonly ReadinessCheck[]>
+  coverage(): Promise<CoverageView>
   principals(
     query: PageQuery & { readonly search?: string; readonly state?: PrincipalState },
   ): Promise<Page<PrincipalView>>

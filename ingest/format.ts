@@ -18,6 +18,8 @@ export interface SourceSettings {
   /** Top-level field that names the tenant, when the source carries several; null otherwise. */
   readonly tenantField: string | null
   readonly gateway: { readonly kind: string; readonly id: string }
+  /** Top-level field that names the gateway, when several write to the source. */
+  readonly gatewayField?: string | null
   readonly principal: PrincipalRule
   readonly records: RecordsRule
 }

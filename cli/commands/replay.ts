@@ -42,6 +42,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
     decisions: new OutputFile(textFlag(args, 'decisions')),
     scores: new OutputFile(textFlag(args, 'scores')),
     rejected: new OutputFile(textFlag(args, 'rejected')),
+    coverage: new OutputFile(textFlag(args, 'coverage')),
   }
   const replay = new Replay({
     format,

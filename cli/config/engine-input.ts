@@ -17,7 +17,8 @@ export function sourceSettings(config: Config, source: SourceConfig): SourceSett
   return {
     tenant: source.tenant ?? config.tenant,
     tenantField: source.tenantField ?? null,
-    gateway: source.gateway,
+    gateway: { kind: source.gateway.kind, id: source.gateway.id },
+    gatewayField: source.gateway.field ?? null,
     principal: {
       order: source.principal.order,
       issuers: new Map(Object.entries(source.principal.issuers)),

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { coverageSection } from './schema-coverage.ts'
 import {
   brokers,
   count,
@@ -29,9 +30,16 @@ const shared = () => ({
     {
       kind: kebabName('Kind of gateway, such as `kong`.'),
       id: kebabName('Which gateway of that kind this is.'),
+      field: Type.Optional(
+        words({
+          description:
+            'Top-level field of the log object that names the gateway, when several write to this source; at most 64 are told apart.',
+        }),
+      ),
     },
     { description: 'The gateway that writes this log.' },
   ),
+  coverage: coverageSection(),
   principal: section(
     {
       order: Type.Array(

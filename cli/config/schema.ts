@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { SETTING_SPECS, type SettingValues } from '../../engine/settings.ts'
+import { heartbeatSection } from './schema-coverage.ts'
 import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
 import type { FileName, SecretName } from './schema-parts.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
@@ -87,6 +88,7 @@ const alerts = section(
       unit: 'messages per hour and channel',
       description: 'Beyond it incidents are told together in a digest.',
     }),
+    heartbeat: heartbeatSection(),
     adminUrl: Type.Optional(
       url('http', {
         description: 'Address under which people reach the admin pages, for links in messages.',

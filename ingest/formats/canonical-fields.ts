@@ -43,6 +43,8 @@ export interface CanonicalPlan {
   readonly shape: Shape
   /** -1 when the source has one tenant. */
   readonly tenant: number
+  /** -1 when the source has one gateway. */
+  readonly gateway: number
   /** -1 when no further field states the number of records. */
   readonly recordField: number
 }
@@ -53,6 +55,7 @@ export function canonicalPlan(settings: SourceSettings): CanonicalPlan {
   const { field } = settings.records
   return {
     tenant: settings.tenantField === null ? -1 : b.slot(settings.tenantField),
+    gateway: settings.gatewayField == null ? -1 : b.slot(settings.gatewayField),
     recordField: field === null ? -1 : b.slot(...field.split('.')),
     shape: b.build(),
   }

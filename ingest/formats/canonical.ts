@@ -90,7 +90,7 @@ function readCanonical(f: Fields, plan: CanonicalPlan, line: Line): AccessEvent 
     records,
     recordsFrom,
     refusedBy,
-    gateway: line.settings.gateway,
+    gateway: line.gateway(f, plan.gateway),
     source: { topic, partition, offset, index: line.index },
   }
 }

@@ -44,6 +44,8 @@ export interface KongPlan {
   readonly shape: Shape
   /** -1 when the source has one tenant. */
   readonly tenant: number
+  /** -1 when the source has one gateway. */
+  readonly gateway: number
   readonly recordHeaders: readonly number[]
   /** -1 when no field states the number of records. */
   readonly recordField: number
@@ -55,6 +57,7 @@ export function kongPlan(settings: SourceSettings): KongPlan {
   const { headers, field } = settings.records
   return {
     tenant: settings.tenantField === null ? -1 : b.slot(settings.tenantField),
+    gateway: settings.gatewayField == null ? -1 : b.slot(settings.gatewayField),
     recordHeaders: headers.map((name) => b.slot('response', 'headers', name.toLowerCase())),
     recordField: field === null ? -1 : b.slot(...field.split('.')),
     shape: b.build(),

@@ -63,7 +63,7 @@ function readKong(f: Fields, plan: KongPlan, line: Line): AccessEvent | null {
     records,
     recordsFrom,
     refusedBy: refusedBy(f, status),
-    gateway: line.settings.gateway,
+    gateway: line.gateway(f, plan.gateway),
     source: { topic, partition, offset, index: line.index },
   }
 }

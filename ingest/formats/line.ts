@@ -8,6 +8,7 @@ import type { KnownText } from './text-table.ts'
 /** Longest claim or credential id that is kept; a longer one is treated as not stated. */
 const MAX_CLAIM_CHARS = 512
 const MAX_TENANT_CHARS = 128
+const GATEWAY_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
 
 /**
  * One line on its way to becoming an event: where it came from, how far it can be trusted, and the first
@@ -73,6 +74,17 @@ export class Line {
     return (
       this.address?.principal ?? this.nothing('no-principal', 'no verified identity and no client address')
     )
+  }
+
+  /**
+   * The gateway that the configuration names; with a field, the id that this states. A line that does not state
+   * one plainly is taken as the source's own: it is judged all the same.
+   */
+  gateway(f: Fields, slot: number): { readonly kind: string; readonly id: string } {
+    const { gateway } = this.settings
+    if (slot < 0 || !this.believesNames || f.kind(slot) !== TEXT) return gateway
+    const id = f.known(slot).text
+    return GATEWAY_ID.test(id) ? { kind: gateway.kind, id } : gateway
   }
 
   /** The tenant that the configuration names, or the value of the field that the configuration names. */

@@ -43,6 +43,8 @@ export interface HaproxyOptions {
   readonly upstreamPort: number
   /** Existing folder for maps, socket and keys; by default a temporary one that `stop` removes. */
   readonly folder?: string
+  /** Name of the gateway in its log. Default `edge`. */
+  readonly node?: string
   /** Address of the API, by default a free port. */
   readonly port?: number
 }
@@ -71,6 +73,7 @@ export async function startHaproxy(options: HaproxyOptions): Promise<RunningHapr
       CURFEW_UPSTREAM: `127.0.0.1:${options.upstreamPort}`,
       CURFEW_LOG: `127.0.0.1:${options.logPort}`,
       CURFEW_SOCKET: socketPath,
+      CURFEW_NODE: options.node ?? 'edge',
       CURFEW_MAPS: mapFolder,
       CURFEW_HS256_ISSUER: issuer,
       CURFEW_HS256_SECRET: secret,

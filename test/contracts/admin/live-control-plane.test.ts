@@ -108,6 +108,7 @@ async function installation() {
     audit,
     clock,
     readiness: async () => [{ name: 'store', ok: true, detail: 'embedded' }],
+    coverage: () => ({ judgedTo: null, feeds: [], incidents: [] }),
     identityKey: IDENTITY_KEY,
   })
   const close = async () => {

@@ -5,6 +5,7 @@ import type {
   AuditView,
   ChangeResult,
   ControlPlane,
+  CoverageView,
   DecisionStatusName,
   DecisionView,
   IncidentView,
@@ -36,6 +37,7 @@ export class MemoryControlPlane implements ControlPlane {
   protected readonly versions: SettingsVersion[] = []
   protected readonly incidentsById = new Map<string, IncidentView>()
   protected readonly decisionsById = new Map<string, DecisionView>()
+  seen: CoverageView = { judgedTo: null, feeds: [], incidents: [] }
   protected readonly callers: readonly PrincipalView[]
   protected readonly clock: Clock
 
@@ -50,6 +52,10 @@ export class MemoryControlPlane implements ControlPlane {
 
   async readiness(): Promise<readonly ReadinessCheck[]> {
     return this.checks
+  }
+
+  async coverage(): Promise<CoverageView> {
+    return this.seen
   }
 
   async principals(query: Parameters<ControlPlane['principals']>[0]): Promise<Page<PrincipalView>> {

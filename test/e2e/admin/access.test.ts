@@ -38,6 +38,7 @@ const EXPECTED: Record<string, string> = {
   'GET /openapi.json': 'viewer',
   'GET /v1/me': 'viewer',
   'GET /v1/status': 'viewer',
+  'GET /v1/coverage': 'viewer',
   'GET /v1/principals': 'viewer',
   'GET /v1/principals/:tenant/:entity': 'viewer',
   'GET /v1/incidents': 'viewer',

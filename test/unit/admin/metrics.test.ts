@@ -29,6 +29,8 @@ describe('metrics', () => {
     metrics.partitionLag(1, 12)
     metrics.partitionClock(1, 1_770_000_000)
     metrics.principalsResident('MATURE', 7)
+    metrics.judged(1_770_000_000, 2.5)
+    metrics.coverage('kong', 1_770_000_001, 1)
     metrics.storeReachable(true)
     metrics.logReachable(false)
     const { body, contentType } = await metrics.exposition()
@@ -47,6 +49,10 @@ describe('metrics', () => {
       'curfew_gateway_reconcile_lag_seconds{gateway="kong-eu"} 1.5',
       'curfew_alert_deliveries_total{sink="slack",outcome="delivered"} 1',
       'curfew_checkpoint_duration_seconds_count 1',
+      'curfew_last_judged_timestamp_seconds 1770000000',
+      'curfew_judging_lag_seconds 2.5',
+      'curfew_source_last_line_timestamp_seconds{source="kong"} 1770000001',
+      'curfew_coverage_incidents_open{source="kong"} 1',
       'curfew_checkpoint_size_bytes_sum 4096',
       'curfew_partition_lag_records{partition="1"} 12',
       'curfew_partition_event_time_seconds{partition="1"} 1770000000',

@@ -15,6 +15,26 @@ import {
 const lines = (text: ReturnType<typeof messageText>): string[] =>
   [text.title, ...text.facts, ...text.why, ...text.done, text.undo, text.footer].map(plainLine)
 
+describe('a message about what is not seen', () => {
+  it('names the source and speaks of no caller', () => {
+    const alert = alertRecord({
+      entity: { type: 'source', id: 'edge/edge-b' },
+      detectors: ['coverage'],
+      events: 0,
+    })
+    const text = messageText(alertMessage({ alert, decisions: [] }))
+    expect(plainLine(text.title)).toBe('High: source edge/edge-b is not seen completely')
+    expect(text.facts.map(plainLine).join(' ')).not.toContain('surprising call')
+  })
+
+  it('says that Curfew itself did not judge', () => {
+    const alert = alertRecord({ entity: { type: 'engine', id: 'curfew' }, reasons: [], events: 0 })
+    expect(plainLine(messageText(alertMessage({ alert })).title)).toBe(
+      'High: Curfew itself was not judging calls',
+    )
+  })
+})
+
 describe('numbers and units', () => {
   it.each([
     [0, '0'],

@@ -58,6 +58,10 @@ export class ReplayFolder {
     return { code, err: stderr.text, summary, outputs: Object.fromEntries(texts) as Outputs }
   }
 
+  read(path: string): string {
+    return readOr(path)
+  }
+
   close(): void {
     rmSync(this.path, { recursive: true, force: true })
   }

@@ -22,6 +22,25 @@ const refused = (changes: JsonObject | string) => {
   return rejections.map((r) => [r.reason, r.detail.split(':')[0]])
 }
 
+describe('the gateway of a line', () => {
+  const several = { ...SETTINGS, gatewayField: 'node' }
+
+  it('is the one that the configured field states, of the configured kind', () => {
+    expect(event({ node: 'edge-2.example:443' }, several)?.gateway).toEqual({
+      kind: SETTINGS.gateway.kind,
+      id: 'edge-2.example:443',
+    })
+    expect(event({ node: 'edge-2' })?.gateway).toEqual(SETTINGS.gateway)
+  })
+
+  it.each([[7], [''], ['two words'], ['x'.repeat(65)], ['-a'], [null], [{ id: 'edge-2' }]])(
+    'is the configured one when the field says %j, and the call is judged all the same',
+    (node) => {
+      expect(event({ node }, several)?.gateway).toEqual(SETTINGS.gateway)
+    },
+  )
+})
+
 describe('a canonical line', () => {
   it('needs little', () => {
     expect(event()).toEqual({

@@ -295,8 +295,11 @@ describe('who a Kong line is about', () => {
 
   it('gives the tenant from the configuration only', () => {
     expect(event({ tenant: 'victim', workspace_name: 'victim' }).tenant).toBe('default')
-    const settings = { ...SETTINGS, tenantField: 'workspace_name' }
-    expect(event({ workspace_name: 'blue' }, settings).tenant).toBe('blue')
+    const settings = { ...SETTINGS, tenantField: 'workspace_name', gatewayField: 'node' }
+    expect(event({ workspace_name: 'blue', node: 'kong-2' }, settings)).toMatchObject({
+      tenant: 'blue',
+      gateway: { id: 'kong-2' },
+    })
     expect(event({}, settings).tenant).toBe('default')
     const { events, rejections } = parsed(kong, kongObject({ workspace_name: 'a\u0000b' }), settings)
     expect([events.length, rejections[0]?.reason]).toEqual([0, 'wrong-type'])

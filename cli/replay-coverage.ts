@@ -1,0 +1,40 @@
+import type { AccessEvent } from '../core/event.ts'
+import { Coverage, MAX_GATEWAYS } from '../engine/coverage/coverage.ts'
+import { SLOT_MS, slotOf } from '../engine/coverage/slots.ts'
+import { EventClock } from '../engine/event-clock.ts'
+import { CoverageCounter } from '../ingest/coverage-counter.ts'
+import type { OutputFile } from './output-file.ts'
+
+/** What is missing inside a recorded log: the same counting and judging as live, moved by event time alone. */
+export class ReplayCoverage {
+  private readonly output: OutputFile
+  private readonly source: string
+  private readonly coverage: Coverage
+  private readonly counter = new CoverageCounter({ slotMs: SLOT_MS, maxGateways: MAX_GATEWAYS })
+  private readonly clock = new EventClock()
+  private slot = Number.NEGATIVE_INFINITY
+
+  constructor(output: OutputFile, source: string, tenant: string) {
+    this.output = output
+    this.source = source
+    this.coverage = new Coverage([{ name: source, tenant, maxSilenceMs: null }])
+  }
+
+  take(event: AccessEvent): void {
+    this.clock.observe(event.time)
+    const slot = slotOf(this.clock.now)
+    if (slot > this.slot) {
+      this.slot = slot
+      this.judge()
+    }
+    this.counter.count(this.source, event)
+  }
+
+  private judge(): void {
+    for (const { source, gateway, slot, counts } of this.counter.take()) {
+      this.coverage.observe(source, gateway, slot, counts)
+    }
+    this.coverage.advance(this.clock.now)
+    for (const alert of this.coverage.outputs.splice(0)) this.output.line(JSON.stringify(alert))
+  }
+}
