@@ -105,7 +105,7 @@ function title(alert: AlertRecord): Line {
     case 'opened':
       return [us(`${severity}: `), ...who, us(' stopped behaving like itself')]
     case 'escalated':
-      return [us(`${severity}, getting worse: `), ...who]
+      return [us(`${severity}, ${alert.reminder ? 'still going on' : 'getting worse'}: `), ...who]
     case 'resolved':
       return [us('Over: '), ...who]
   }

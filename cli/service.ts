@@ -60,6 +60,8 @@ export interface ServiceParts {
 
 /** Which sources a process reads by itself. */
 const KINDS_OF_ROLE = { all: ['file', 'kafka'], control: ['file'], detect: ['kafka'] } as const
+/** The one reader of the outboxes: alerts and enforcement of this installation. */
+const OUTBOX_READER = 'control'
 const SETTINGS_POLL_MS = 10_000
 const HASH_SEED = 0x6375_7266
 
@@ -175,7 +177,7 @@ export class Service {
       stop,
     )
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
-    this.outbox = new OutboxReader('control', this.store, take, logger)
+    this.outbox = new OutboxReader(OUTBOX_READER, this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
     const alert = (record: AlertRecord) => this.alerts!.dispatcher.accept(record)
     this.control.push(safety.watch({ enforcer: enforcer(), alert, fail: this.fail }, stop))
@@ -226,6 +228,7 @@ export class Service {
         // At once when enforcement lives in this process.
         onOutbox: (_, entries) => this.outbox?.handOn(entries),
         onLost: (detail) => this.safety?.lost(detail) ?? latchLost(config, this.store, detail, clock),
+        outboxReaders: [OUTBOX_READER],
         clock,
         logger,
         ticks: this.parts.ticks ?? true,

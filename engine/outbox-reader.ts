@@ -9,6 +9,26 @@ const POLL_MS = 1_000
 const PAGE = 500
 const CURSOR_DOCUMENT = 'outbox-cursor'
 
+/** How far every one of the named readers has come, by partition; entries up to there may go. */
+export async function takenByAll(
+  store: StateStore,
+  readers: readonly string[],
+): Promise<ReadonlyMap<number, number>> {
+  const cursors: Record<string, number>[] = []
+  for (const name of readers) {
+    const { version, body } = await store.getDocument(`${CURSOR_DOCUMENT}:${name}`)
+    if (version === 0) return new Map()
+    cursors.push(JSON.parse(body) as Record<string, number>)
+  }
+  const [first, ...others] = cursors
+  return new Map(
+    Object.entries(first ?? {}).map(([partition, seq]) => [
+      Number(partition),
+      Math.min(seq, ...others.map((cursor) => cursor[partition] ?? 0)),
+    ]),
+  )
+}
+
 /**
  * Reads the outboxes of all partitions and hands on every entry at least once, in order per partition.
  * The cursor is stored after an entry was taken, so a restart repeats at most what was under way.
