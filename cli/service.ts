@@ -36,6 +36,7 @@ import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { leakNotice } from './notices.ts'
+import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
 import { REJECT_REASONS, workerObserver } from './worker-observer.ts'
@@ -181,6 +182,7 @@ export class Service {
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
     const alert = (record: AlertRecord) => this.alerts!.dispatcher.accept(record)
     this.control.push(safety.watch({ enforcer: enforcer(), alert, fail: this.fail }, stop))
+    this.control.push(keepRetention({ config, store, audit, enforcer: enforcer(), clock, logger }, stop))
     await this.startAdmin(audit)
   }
 

@@ -1,5 +1,6 @@
 import type { OutboxEntry, StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
+import { cursorDocument } from './outbox-cursor.ts'
 import type { Logger } from './worker.ts'
 
 /** Takes one outbox entry; durable on its own side when it resolves, and indifferent to repeats. */
@@ -7,27 +8,6 @@ export type TakeEntry = (entry: Omit<OutboxEntry, 'seq'>) => Promise<void>
 
 const POLL_MS = 1_000
 const PAGE = 500
-const CURSOR_DOCUMENT = 'outbox-cursor'
-
-/** How far every one of the named readers has come, by partition; entries up to there may go. */
-export async function takenByAll(
-  store: StateStore,
-  readers: readonly string[],
-): Promise<ReadonlyMap<number, number>> {
-  const cursors: Record<string, number>[] = []
-  for (const name of readers) {
-    const { version, body } = await store.getDocument(`${CURSOR_DOCUMENT}:${name}`)
-    if (version === 0) return new Map()
-    cursors.push(JSON.parse(body) as Record<string, number>)
-  }
-  const [first, ...others] = cursors
-  return new Map(
-    Object.entries(first ?? {}).map(([partition, seq]) => [
-      Number(partition),
-      Math.min(seq, ...others.map((cursor) => cursor[partition] ?? 0)),
-    ]),
-  )
-}
 
 /**
  * Reads the outboxes of all partitions and hands on every entry at least once, in order per partition.
@@ -110,7 +90,7 @@ export class OutboxReader {
   }
 
   private get documentName(): string {
-    return `${CURSOR_DOCUMENT}:${this.name}`
+    return cursorDocument(this.name)
   }
 
   /** All partitions about each second; in between those that grew, so that few decisions cost few reads. */

@@ -300,6 +300,24 @@ describe('a caller whose incident nobody ends', () => {
   })
 })
 
+describe('retention', () => {
+  it('drops idle profiles and resolved incidents after 90 days by default, and not before', () => {
+    const engine = trained({ mode: 'observe' })
+    const [opened] = play(engine, download()).alerts
+    const known = () => ({
+      profile: engine.residents.find('default', habit.principal) >= 0,
+      incident: engine.book.ofId(opened!.incident) !== undefined,
+    })
+    engine.book.takeChanges()
+    // A day is swept when it begins.
+    engine.tick(NIGHT + 89 * DAY_MS)
+    expect(known()).toEqual({ profile: true, incident: true })
+    engine.tick(NIGHT + 92 * DAY_MS)
+    expect(known()).toEqual({ profile: false, incident: false })
+    expect(engine.book.takeChanges().removed).toEqual([opened!.incident])
+  })
+})
+
 describe('a neighbour', () => {
   it('learns nothing from what happens to another principal', () => {
     const engine = trained()

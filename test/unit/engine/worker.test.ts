@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Checkpoint, PartitionStore } from '../../../baseline/store.ts'
 import { type AccessEvent, profileKey } from '../../../core/event.ts'
 import { wallTime } from '../../../core/time.ts'
@@ -9,6 +9,9 @@ import { DetectWorker } from '../../../engine/worker.ts'
 import type { EventLog, LogRecord } from '../../../ingest/source.ts'
 import { MemoryDisk, MemoryStore } from '../../contracts/stores/memory-store.ts'
 import { call, consumer, MONDAY, settingsFor } from '../../scenarios/engine/traffic.ts'
+
+// Much is computed here and machines are shared.
+vi.setConfig({ testTimeout: 60_000 })
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
