@@ -119,8 +119,13 @@ export class Backfill {
     this.batch = []
     if (records.length === 0) return
     if (this.opened.kafka !== null) return this.ingest.normalise(this.opened.log, this.source, records)
+    const { ingest, source } = this
     await this.opened.log.append(
-      records.map(({ bytes, receivedAt }) => ({ partition: 0, source: this.source, bytes, receivedAt })),
+      records.flatMap(({ bytes, receivedAt }) =>
+        ingest
+          .seal(source, bytes, receivedAt)
+          .map((sealed) => ({ partition: 0, source, bytes: sealed, receivedAt })),
+      ),
     )
   }
 

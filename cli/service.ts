@@ -225,7 +225,7 @@ export class Service {
         maxPrincipals: config.memory.maxPrincipals,
         identityKey: identityKeyOf(config),
         seed: HASH_SEED,
-        decode: this.opened.kafka === null ? ingest.decodeRaw : ingest.decodeEvent,
+        decode: this.opened.kafka === null ? ingest.decodeJournal : ingest.decodeEvent,
         observer: workerObserver(metrics),
         // At once when enforcement lives in this process.
         onOutbox: (_, entries) => this.outbox?.handOn(entries),
@@ -264,7 +264,12 @@ export class Service {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
-            await this.opened.log.append(batch.records.map((record) => journalEntry(pulled, record)))
+            const records = batch.records.flatMap((record) =>
+              ingest
+                .seal(source.name, record.bytes, record.receivedAt)
+                .map((bytes) => ({ ...journalEntry(pulled, record), bytes })),
+            )
+            await this.opened.log.append(records)
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250

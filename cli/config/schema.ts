@@ -197,6 +197,16 @@ export const configSchema = section(
       },
       { default: {}, description: 'Bounds of memory.' },
     ),
+    privacy: section(
+      {
+        emails: oneOf(['keep', 'hash'], {
+          default: 'keep',
+          description:
+            'What becomes of e-mail addresses in the names of callers. `hash` puts a hash keyed with `identityKey` in their place; gateways cannot hold rules that name such a caller.',
+        }),
+      },
+      { default: {}, description: 'How callers are named.' },
+    ),
     retention: section(
       {
         auditDays: count({
