@@ -1,6 +1,6 @@
 import type { AccessEvent } from '../core/event.ts'
 import { hashOf } from '../core/hash.ts'
-import { isToken, looksSecret, scrubText } from './scrub.ts'
+import { isToken, looksSecret, scrubText, unescaped } from './scrub.ts'
 
 const MAX_TEXTS = 4_096
 /** What request ids look like that gateways make: digits, hexadecimal, UUIDs, positions. */
@@ -41,16 +41,8 @@ function safePath(path: string): string {
   if (!/[%@=;:]|[^/]{16,}/.test(path)) return path
   return path
     .split('/')
-    .map((segment) => (looksSecret(segment) || looksSecret(decoded(segment)) ? '{hidden}' : segment))
+    .map((segment) => (looksSecret(segment) || looksSecret(unescaped(segment)) ? '{hidden}' : segment))
     .join('/')
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
 
 /** {@link scrubText}, remembered: agents and routes come again and again. */

@@ -53,7 +53,16 @@ export function scrubText(text: string): string {
 /** Whether a name is a token after all: a JWT or what follows `Bearer`, or a pair such as `access_token=...`. */
 export function isToken(text: string): boolean {
   if (text.length < 12) return false
-  return NAME_TOKEN.test(text)
+  return NAME_TOKEN.test(text) || (text.includes('%') && NAME_TOKEN.test(unescaped(text)))
+}
+
+/** Percent escapes decoded; a text with a malformed one says only what it says. */
+export function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** Whether a text of a caller's own may be a token, a key or an e-mail address; UUIDs and plain numbers are not. */
