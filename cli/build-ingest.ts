@@ -168,8 +168,13 @@ export function openDeadLetters(
   const letters = config.deadLetters
   if (letters.kind === 'none') return null
   if (letters.kind === 'kafka') {
-    if (opened.kafka === null) return null
-    return deadLetterTopic({ producer: opened.kafka.producer(), topic: letters.topic, clock, log })
+    const { kafka } = opened
+    if (kafka === null) return null
+    const { topic } = letters
+    const prepare = async () => {
+      if ((await kafka.partitionCount(topic)) === null) await kafka.createTopic(topic, 1)
+    }
+    return deadLetterTopic({ producer: kafka.producer(), prepare, topic, clock, log })
   }
   const { maxFileBytes, maxFiles } = letters
   return deadLetterFile({ path: `${letters.folder}/dead-letters.ndjson`, clock, maxFileBytes, maxFiles, log })

@@ -13,6 +13,7 @@ import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger } from '../engine/worker.ts'
+import type { DeadLetters } from '../ingest/dead-letters.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
@@ -92,6 +93,7 @@ export class Service {
   private alerts: Alerts | null = null
   private adminServer: AdminServer | null = null
   private push: readonly HttpSource[] = []
+  private deadLetters: DeadLetters | null = null
   private pulled: readonly PulledSource[] = []
   private sourcesReadable = true
 
@@ -142,6 +144,7 @@ export class Service {
     }
     this.control.push(this.pollSettings(this.controlStop.signal))
     const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
+    this.deadLetters = deadLetters
     const ingest = new Ingest(config, deadLetters, this.metrics, clock)
     if (role !== 'control') this.startDetection(ingest)
     await this.startSources(ingest)
@@ -385,6 +388,7 @@ export class Service {
     await step(() => Promise.all(this.control))
     await step(() => this.enforcement?.close())
     await step(() => this.alerts?.close())
+    await step(() => this.deadLetters?.close())
     await step(() => this.opened.close())
     await step(() => this.store.close())
     if (failures.length > 0) throw failures[0]

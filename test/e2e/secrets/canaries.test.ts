@@ -216,7 +216,7 @@ async function knock(): Promise<Canary[]> {
       verdict: 'dismiss',
       reason: reason().slice(0, 480),
     }),
-    await curfew.api('/v1/settings', {
+    await curfew.api('/v1/settings/revert', {
       ...settings,
       reason: reason(),
       unknown: make('bearer', 'admin, unknown member'),
