@@ -117,7 +117,7 @@ function title(alert: AlertRecord): Line {
         us(isCoverage(alert) ? ' is not seen completely' : ' stopped behaving like itself'),
       ]
     case 'escalated':
-      return [us(`${severity}, getting worse: `), ...who]
+      return [us(`${severity}, ${alert.reminder ? 'still going on' : 'getting worse'}: `), ...who]
     case 'resolved':
       return [us('Over: '), ...who]
   }

@@ -41,7 +41,7 @@ export const CORE = {
   quarantinedEvents: 60, // u32
 } as const
 
-/** Set while an incident froze the profile for too long; cleared when learning has caught up. */
+/** Set when an incident froze the profile for too long; cleared when learning has caught up or a person decided. */
 export const FLAG_STALE = 1
 
 export const WINDOW_INDEX = 64 // u32[WINDOW_COUNT]

@@ -3,6 +3,7 @@ import {
   CORE,
   DAY_WINDOW,
   DERIVED,
+  FLAG_STALE,
   hourOfWeek,
   LEVEL_REQUESTS,
   LEVEL_STEPS_PER_NAT,
@@ -42,15 +43,29 @@ export interface Prediction {
 /**
  * How many independent windows a cell's history is worth. Windows of one day resemble each other, so each
  * former day counts as at most {@link WINDOWS_PER_DAY} of them, and the first day as none: nobody vouches
- * for itself, and a burst on day one is held against the peers.
+ * for itself, and a burst on day one is held against the peers. None of a STALE profile: what it knows is old.
  */
 export function independentWindows(view: ProfileView, cell: number): number {
+  return isStale(view) ? 0 : ownWindows(view, cell)
+}
+
+/** Independent windows of a profile whether it is STALE or not: what bounds the lessons that bring it up to date. */
+export function ownWindows(view: ProfileView, cell: number): number {
   const seen = view.f32[view.base / 4 + SEEN / 4 + cell]!
-  const most = mostWindows(view)
+  const most = daysWorth(view)
   return seen < most ? seen : most
 }
 
+/** Whether the profile was frozen for too long to be judged by its own history. */
+export function isStale(view: ProfileView): boolean {
+  return (view.bytes[view.base + CORE.flags]! & FLAG_STALE) !== 0
+}
+
 function mostWindows(view: ProfileView): number {
+  return isStale(view) ? 0 : daysWorth(view)
+}
+
+function daysWorth(view: ProfileView): number {
   const days = view.u16[(view.base + CORE.activeDays) / 2]! - 1
   return days > 0 ? days * WINDOWS_PER_DAY : 0
 }
@@ -83,10 +98,16 @@ export function levelOffset(view: ProfileView, metric: number, hourIndex: number
  * The predictive distribution of one cell: normal-inverse-gamma style shrinkage of own statistics to the
  * prior. The mean has weight n / (n + s2/tau2); its remaining uncertainty, the spread of windows and the
  * Poisson noise of small counts add up in the scale (Gelman et al., Bayesian Data Analysis, ch. 3 and 5).
+ * `seen` is how many windows the own statistics are worth.
  */
-export function predict(view: ProfileView, prior: Prior, cell: number, hourIndex: number): Prediction {
+export function predict(
+  view: ProfileView,
+  prior: Prior,
+  cell: number,
+  hourIndex: number,
+  seen: number = independentWindows(view, cell),
+): Prediction {
   const f = view.base / 4 + cell
-  const seen = independentWindows(view, cell)
   const within = withinOf(view, prior, cell, seen)
   const between = prior.between[cell]!
   const ownShare = seen / (seen + within / between)

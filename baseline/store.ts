@@ -106,6 +106,8 @@ export interface StateStore {
   putDocument(name: string, expectedVersion: number, body: string): Promise<number | null>
   appendLine(log: string, body: string): Promise<number>
   readLines(log: string, afterSeq: number, limit: number): Promise<readonly StoredLine[]>
+  /** Removes lines up to a sequence number, but never the last; the others keep their numbers. */
+  trimLines(log: string, throughSeq: number): Promise<void>
   /** Throws when unreachable or configured so that it may lose state (`STORE_MAY_EVICT`). */
   check(): Promise<void>
   close(): Promise<void>

@@ -4,6 +4,7 @@ import {
   CORE,
   DAY_WINDOW,
   DERIVED,
+  FLAG_STALE,
   HOUR_WINDOW,
   hourOfWeek,
   M2,
@@ -16,7 +17,7 @@ import {
   WINDOW_INDEX,
   WINDOW_MS,
 } from './layout.ts'
-import { ALL_WINDOWS, derive, levelOffset } from './predictive.ts'
+import { ALL_WINDOWS, derive, isStale, levelOffset, ownWindows, predict } from './predictive.ts'
 import { type Prior, type PriorSums, weighInPrior } from './prior.ts'
 import type { ProfileView } from './slab.ts'
 
@@ -126,12 +127,16 @@ function learnWindow(view: ProfileView, w: number, hourIndex: number, learning: 
   let yRequests = Number.NaN
   let yVolume = Number.NaN
   let volumeMetric = 1
+  const stale = isStale(view)
+  let caughtUp = stale && w === DAY_WINDOW
   for (let m = 0; m < METRIC_COUNT; m++) {
     const total = view.f64[t + m * WINDOW_COUNT]!
     // Zero records or bytes may as well mean that the log did not say; only requests are always known.
     if (total <= 0) continue
     const cell = m * WINDOW_COUNT + w
-    const y = clipped(view, cell, Math.log(1 + total))
+    const asked = Math.log(1 + total)
+    const y = stale ? clippedByOwn(view, learning.prior, cell, hourIndex, asked) : clipped(view, cell, asked)
+    if (y !== asked) caughtUp = false
     if (m === 0) yRequests = y
     else {
       yVolume = y
@@ -145,6 +150,7 @@ function learnWindow(view: ProfileView, w: number, hourIndex: number, learning: 
       learning.sums,
     )
   }
+  if (caughtUp) trustAgain(view)
   if (w !== HOUR_WINDOW) return
   learnLevel(view, hourIndex, yRequests, yVolume, volumeMetric)
   learnActiveHour(view, hourIndex)
@@ -157,6 +163,24 @@ function clipped(view: ProfileView, cell: number, y: number): number {
   const reach = CLIP / view.f32[f + DERIVED.inverseScale / 4]!
   if (y > center + reach) return center + reach
   return y < center - reach ? center - reach : y
+}
+
+/** A STALE profile is judged by its peers, whose spread is wide; its lessons stay bounded by its own. */
+function clippedByOwn(view: ProfileView, prior: Prior, cell: number, hourIndex: number, y: number): number {
+  const { center, scale } = predict(view, prior, cell, hourIndex, ownWindows(view, cell))
+  return Math.min(center + CLIP * scale, Math.max(center - CLIP * scale, y))
+}
+
+/** The own history counts again: a whole day lay within it, or a person decided. */
+export function trustAgain(view: ProfileView): void {
+  view.bytes[view.base + CORE.flags]! &= ~FLAG_STALE
+  view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
+}
+
+/** The own history is too old to judge by. */
+export function markStale(view: ProfileView): void {
+  view.bytes[view.base + CORE.flags]! |= FLAG_STALE
+  view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
 
 /** Welford's update with a bounded memory: beyond `memory` windows the oldest fade exponentially. */

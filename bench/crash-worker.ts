@@ -106,6 +106,7 @@ const effects = await openEffects(store, task.where, kill, task.broken)
 const stop = new AbortController()
 const worker = new DetectWorker(
   {
+    outboxReaders: [],
     store,
     log,
     detectors: DETECTORS,

@@ -87,6 +87,13 @@ export interface AuditLine {
   readonly body: string
 }
 
+/** Where a log was cut on purpose, and how the chains stood there. */
+export interface AuditAnchor {
+  /** Number of the last line that was cut. */
+  readonly line: number
+  readonly heads: ReadonlyMap<string, ChainHead>
+}
+
 /** What a check of the log found. */
 export interface AuditVerdict {
   readonly entries: number
@@ -103,11 +110,19 @@ export interface AuditVerdict {
  * verdict. Nothing behind the first problem is trusted.
  */
 export class AuditVerifier {
-  private readonly heads = new Map<string, ChainHead>()
+  private readonly heads: Map<string, ChainHead>
+  private readonly anchored: boolean
   private entries = 0
   private firstSeq = 1
-  private lastSeq: number | null = null
+  private lastSeq: number | null
   private problem: AuditVerdict['problem'] = null
+
+  /** With an anchor the first line has to follow from it; lines before it are not to be given. */
+  constructor(anchor: AuditAnchor | null = null) {
+    this.anchored = anchor !== null
+    this.heads = new Map(anchor?.heads)
+    this.lastSeq = anchor?.line ?? null
+  }
 
   /** Returns false from the first problem on. */
   take(line: AuditLine): boolean {
@@ -124,7 +139,7 @@ export class AuditVerifier {
 
   private fault({ seq, body }: AuditLine): string | null {
     if (this.entries === 0) this.firstSeq = seq ?? 1
-    else if (seq !== null && this.lastSeq !== null && seq !== this.lastSeq + 1) {
+    if (seq !== null && this.lastSeq !== null && seq !== this.lastSeq + 1) {
       return seq > this.lastSeq
         ? `lines ${this.lastSeq + 1} to ${seq - 1} are missing`
         : `line ${seq} stands behind line ${this.lastSeq}`
@@ -149,7 +164,9 @@ export class AuditVerifier {
       if (this.heads.size >= MAX_WRITERS) return `more than ${MAX_WRITERS} writers`
       const begins = entry.entry === 1 && entry.previousHash === ''
       // A log that is read from its middle on has no first entry to start from.
-      return begins || this.firstSeq > 1 ? null : `${name} has no beginning: entries before it are missing`
+      return begins || (this.firstSeq > 1 && !this.anchored)
+        ? null
+        : `${name} has no beginning: entries before it are missing`
     }
     if (entry.entry > head.entry + 1)
       return `entries ${head.entry + 1} to ${entry.entry - 1} of ${entry.writer} are missing`

@@ -1,6 +1,7 @@
 import { CurfewError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
 import { SECOND_MS } from '../core/time.ts'
+import type { DeadLetters } from '../ingest/dead-letters.ts'
 import type { Format, RawRecord, SourceSettings } from '../ingest/format.ts'
 import { FORMATS } from '../ingest/formats/catalog.ts'
 import { LineSplitter } from '../ingest/line-splitter.ts'
@@ -40,6 +41,7 @@ export class Backfill {
   }
   private readonly opened: OpenedLog
   private readonly ingest: Ingest
+  private readonly deadLetters: DeadLetters | null
   private readonly source: string
   private readonly format: Format
   private readonly settings: SourceSettings
@@ -50,7 +52,8 @@ export class Backfill {
 
   private constructor(config: Config, source: SourceConfig, opened: OpenedLog, clock: Clock, logger: Logger) {
     this.opened = opened
-    this.ingest = new Ingest(config, openDeadLetters(config, opened, clock, logger), NOTHING, clock)
+    this.deadLetters = openDeadLetters(config, opened, clock, logger)
+    this.ingest = new Ingest(config, this.deadLetters, NOTHING, clock)
     this.source = source.name
     this.format = FORMATS.get(source.format)!
     this.settings = sourceSettings(config, source)
@@ -119,12 +122,18 @@ export class Backfill {
     this.batch = []
     if (records.length === 0) return
     if (this.opened.kafka !== null) return this.ingest.normalise(this.opened.log, this.source, records)
+    const { ingest, source } = this
     await this.opened.log.append(
-      records.map(({ bytes, receivedAt }) => ({ partition: 0, source: this.source, bytes, receivedAt })),
+      records.flatMap(({ bytes, receivedAt }) =>
+        ingest
+          .seal(source, bytes, receivedAt)
+          .map((sealed) => ({ partition: 0, source, bytes: sealed, receivedAt })),
+      ),
     )
   }
 
   async close(): Promise<void> {
+    await this.deadLetters?.close()
     await this.opened.close()
   }
 }

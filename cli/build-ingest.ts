@@ -1,12 +1,15 @@
 import type { Readable } from 'node:stream'
-import { type AccessEvent, profileKey } from '../core/event.ts'
+import { type AccessEvent, profileKey, type SourcePosition } from '../core/event.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Clock } from '../core/time.ts'
 import type { DeadLetters } from '../ingest/dead-letters.ts'
 import { deadLetterFile, deadLetterTopic } from '../ingest/dead-letters.ts'
-import type { Format, RawRecord, SourceSettings } from '../ingest/format.ts'
+import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
 import { FORMATS } from '../ingest/formats/catalog.ts'
 import { decodeInternal, encodeInternal } from '../ingest/formats/internal.ts'
+import { withHashedEmails } from '../ingest/hashed-emails.ts'
+import { withoutSecrets } from '../ingest/kept-text.ts'
+import { readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
 import type { EventLog, LogRecord, RawSource, SourcedRecord } from '../ingest/source.ts'
 import { FileSource } from '../ingest/sources/file-source.ts'
 import { HttpSource } from '../ingest/sources/http-source.ts'
@@ -17,6 +20,7 @@ import { kafkaOptions, type OpenedLog } from './build-storage.ts'
 import { sourceSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config, SourceConfig } from './config/schema.ts'
+import { identityKeyOf } from './identity-key.ts'
 
 /** Counts what ingest sees; metrics. */
 export interface IngestObserver {
@@ -42,6 +46,8 @@ export class Ingest {
   private readonly deadLetters: DeadLetters | null
   private readonly observer: IngestObserver
   private readonly coverage: IngestCoverage | null
+  /** Key of the hashes that stand for e-mail addresses; null where they are kept. */
+  private readonly emailKey: Uint8Array | null
   /** Numbers records of sources that have no offsets of their own; above those of any earlier process. */
   private counter: number
 
@@ -59,6 +65,7 @@ export class Ingest {
     this.deadLetters = deadLetters
     this.observer = observer
     this.coverage = coverage
+    this.emailKey = config.privacy.emails === 'hash' ? identityKeyOf(config) : null
     this.counter = clock.now() * 1000
   }
 
@@ -71,25 +78,59 @@ export class Ingest {
       event: (event) => {
         events++
         this.coverage?.counter.count(source, event)
-        onEvent(event)
+        onEvent(this.kept(event))
       },
-      rejected: (rejection) => {
-        this.observer.rejected(rejection.reason)
-        const { topic, partition, offset } = record
-        this.deadLetters?.write(source, rejection, { topic, partition, offset, index: rejection.index })
-      },
+      rejected: (rejection) => this.reject(source, rejection, record),
     })
     this.observer.events(source, events)
     const { topic, partition, receivedAt } = record
     this.coverage?.progress.read(source, topic, partition, receivedAt)
   }
 
-  /** Reads a record of the local journal, which holds raw lines. */
-  readonly decodeRaw = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
+  /** The event as it may be stored: without secrets, and with its caller named as the configuration says. */
+  private kept(event: AccessEvent): AccessEvent {
+    const safe = withoutSecrets(event)
+    return this.emailKey === null ? safe : withHashedEmails(safe, this.emailKey)
+  }
+
+  private reject(source: string, rejection: Rejection, at: Omit<SourcePosition, 'index'>): void {
+    this.observer.rejected(rejection.reason)
+    const { topic, partition, offset } = at
+    this.deadLetters?.write(source, rejection, { topic, partition, offset, index: rejection.index })
+  }
+
+  /** A message as the local journal keeps it: normalised, so that no raw line with its secrets is stored. */
+  seal(source: string, bytes: Uint8Array, receivedAt: number): readonly Uint8Array[] {
+    const named = this.sources.get(source)
+    if (named === undefined) return []
+    const sealer = new Sealer()
+    named.format.parse({ bytes, receivedAt, ...UNPLACED }, named.settings, {
+      event: (event) => sealer.event(this.kept(event)),
+      rejected: (rejection) => sealer.rejected(rejection),
+    })
+    return sealer.take()
+  }
+
+  /** Reads a record of the local journal, see {@link seal}; those of older journals are raw lines. */
+  readonly decodeJournal = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
     const { bytes, receivedAt, offset, source } = record
     // What the source delivers again after a crash is known by where it stood there.
-    const origin = record.origin ?? { topic: source, partition: 0, offset }
-    this.parse(source, { bytes, receivedAt, ...origin }, onEvent)
+    const at = record.origin ?? { topic: source, partition: 0, offset }
+    let events = 0
+    const isSealed = readSealed(bytes, {
+      ...at,
+      receivedAt,
+      event: (event) => {
+        events++
+        this.coverage?.counter.count(source, event)
+        onEvent(event)
+      },
+      rejected: (rejection) => this.reject(source, rejection, at),
+      foreign: () => this.observer.rejected('unknown-format'),
+    })
+    if (!isSealed) return this.parse(source, { bytes, receivedAt, ...at }, onEvent)
+    this.observer.events(source, events)
+    this.coverage?.progress.read(source, at.topic, at.partition, receivedAt)
   }
 
   /** Reads a record of `curfew.events`, which holds one normalised event. */
@@ -111,7 +152,7 @@ export class Ingest {
     if (out.length > 0) await log.append(out)
   }
 
-  /** Makes pushed or file messages durable: as they are in the journal, normalised on Kafka. */
+  /** Makes pushed messages durable, normalised. */
   async append(
     opened: OpenedLog,
     source: string,
@@ -119,7 +160,11 @@ export class Ingest {
     receivedAt: number,
   ): Promise<void> {
     if (opened.kafka === null) {
-      await opened.log.append(bodies.map((bytes) => ({ partition: 0, source, bytes, receivedAt })))
+      await opened.log.append(
+        bodies.flatMap((body) =>
+          this.seal(source, body, receivedAt).map((bytes) => ({ partition: 0, source, bytes, receivedAt })),
+        ),
+      )
       return
     }
     const records = bodies.map((bytes) => ({
@@ -142,8 +187,13 @@ export function openDeadLetters(
   const letters = config.deadLetters
   if (letters.kind === 'none') return null
   if (letters.kind === 'kafka') {
-    if (opened.kafka === null) return null
-    return deadLetterTopic({ producer: opened.kafka.producer(), topic: letters.topic, clock, log })
+    const { kafka } = opened
+    if (kafka === null) return null
+    const { topic } = letters
+    const prepare = async () => {
+      if ((await kafka.partitionCount(topic)) === null) await kafka.createTopic(topic, 1)
+    }
+    return deadLetterTopic({ producer: kafka.producer(), prepare, topic, clock, log })
   }
   const { maxFileBytes, maxFiles } = letters
   return deadLetterFile({ path: `${letters.folder}/dead-letters.ndjson`, clock, maxFileBytes, maxFiles, log })
@@ -228,7 +278,7 @@ export function pulledSources(
   return out
 }
 
-/** A pulled record as the local journal keeps it. */
+/** A pulled record as the local journal keeps it, sealed. */
 export function journalEntry({ source, lasting }: PulledSource, record: SourcedRecord) {
   const { bytes, receivedAt, topic, partition, offset } = record
   const entry = { partition: 0, source: source.name, bytes, receivedAt }

@@ -12,7 +12,7 @@ export function incidentText(incident: IncidentView): string {
   const last = incident.transitions.at(-1)
   const end = incident.resolvedAt === null ? '' : `, resolved ${incident.resolvedAt}`
   const lines = [
-    `${incident.id}  ${incident.state}, severity ${incident.severity}`,
+    `${incident.id}  ${incident.state}${incident.stale ? ', STALE (nobody acted for too long, learning resumed)' : ''}, severity ${incident.severity}`,
     `about ${cut(incident.entity)} of tenant ${cut(incident.tenant)}`,
     `opened ${incident.openedAt}${end}`,
   ]

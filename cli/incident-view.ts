@@ -11,6 +11,7 @@ export function incidentView(incident: Incident, decisions: readonly DecisionVie
     entity: entity.id,
     state: resolvedAt === null ? 'open' : 'resolved',
     severity,
+    stale: incident.stale,
     openedAt: isoTime(openedAt),
     resolvedAt: resolvedAt === null ? null : isoTime(resolvedAt),
     transitions,

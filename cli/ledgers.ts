@@ -9,7 +9,7 @@ import {
 } from '../alerts/ledger.ts'
 import type { TextMap } from '../enforcement/gateways/deny-list-store.ts'
 import type { DecisionLedger, LedgerEntry } from '../enforcement/ledger.ts'
-import { isLive } from '../enforcement/ledger.ts'
+import { endedAt, isLive } from '../enforcement/ledger.ts'
 import type { SharedMap } from './shared-map.ts'
 
 /** Decisions that have ended are kept for reading up to this many, newest first. */
@@ -35,6 +35,17 @@ export function decisionLedger(map: SharedMap): DecisionLedger {
         if (ended.length > MAX_ENDED) deletes.push(ended.shift()!)
       }
       await map.change(new Map([[id, JSON.stringify(entry)]]), deletes)
+    },
+    forgetEnded: async (before) => {
+      const deletes: string[] = []
+      for (const [id, body] of map.entries()) {
+        const entry = JSON.parse(body) as LedgerEntry
+        if (!isLive(entry.status) && endedAt(entry) < before) deletes.push(id)
+      }
+      if (deletes.length === 0) return
+      await map.change(new Map(), deletes)
+      const gone = new Set(deletes)
+      ended.splice(0, ended.length, ...ended.filter((id) => !gone.has(id)))
     },
   }
 }

@@ -19,6 +19,7 @@ import type {
 } from '../engine/control-plane.ts'
 import { type ControlEffect, encodeEffect } from '../engine/control-records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
+import { scrubText } from '../ingest/scrub.ts'
 import type { AuditLog } from './audit-log.ts'
 import { incidentView } from './incident-view.ts'
 import type { NextSettings, SettingsKeeper } from './settings-keeper.ts'
@@ -47,7 +48,7 @@ const CLOSE_POLL_MS = 50
 const MAX_CLOSING = 10_000
 
 /**
- * The control plane of a running Curfew. Reads what the workers committed, at most about a second old, so it
+ * The control plane of a running Curfew. What people give as a reason is kept without secrets and addresses. Reads what the workers committed, at most about a second old, so it
  * does not matter which process detects; changes reach the workers as requests, and the enforcer at once.
  */
 export function createLiveControlPlane(options: LiveControlPlaneOptions): ControlPlane {
@@ -112,8 +113,9 @@ class LiveControlPlane implements ControlPlane {
     id: string,
     verdict: 'accept' | 'dismiss',
     actor: Actor,
-    reason: string,
+    said: string,
   ): Promise<ChangeResult<IncidentView>> {
+    const reason = scrubText(said)
     const asked = await this.inTurn(async (): Promise<ChangeResult<FoundIncident>> => {
       const found = await this.storedIncidents.one(id)
       if (found === null) return notFound(`no incident ${id.slice(0, 80)}`)
@@ -169,7 +171,8 @@ class LiveControlPlane implements ControlPlane {
     return this.options.enforcer.view(id)
   }
 
-  releaseDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
+  releaseDecision(id: string, actor: Actor, said: string): Promise<ChangeResult<DecisionView>> {
+    const reason = scrubText(said)
     return this.changeDecision(id, isOpen, 'release', actor, reason, async ({ decision }) => {
       const released = await this.options.enforcer.release(id, `${actor.name}: ${reason}`)
       const effect = { kind: 'decision-released', incident: decision.incident, decision: id } as const
@@ -218,7 +221,12 @@ class LiveControlPlane implements ControlPlane {
       const view = this.options.enforcer.view(id)
       if (view === null) return notFound(`no decision ${id.slice(0, 80)}`)
       if (!allows(view.status)) return conflict(`decision ${id} is ${view.status}`)
-      await this.options.audit.append({ actor: actor.name, action: `decision.${verb}`, target: id, reason })
+      await this.options.audit.append({
+        actor: actor.name,
+        action: `decision.${verb}`,
+        target: id,
+        reason: scrubText(reason),
+      })
       return change(view)
     })
   }
@@ -255,12 +263,15 @@ class LiveControlPlane implements ControlPlane {
 
   private async changeSettings(
     action: string,
-    next: NextSettings,
+    wanted: NextSettings,
     expectedVersion: number,
     actor: Actor,
-    reason: string,
+    said: string,
     expires: string | null,
   ): Promise<ChangeResult<EngineSettings>> {
+    const reason = scrubText(said)
+    const allow = wanted.allow.map((rule) => ({ ...rule, reason: scrubText(rule.reason) }))
+    const next = { ...wanted, allow }
     const { settings, audit } = this.options
     const { version } = await settings.refresh()
     if (version !== expectedVersion) return conflict(`the settings are at version ${version}`)

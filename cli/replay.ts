@@ -8,6 +8,7 @@ import { PartitionState } from '../engine/partition-state.ts'
 import { decisionLine, scoreLine } from '../engine/records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
+import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import type { OutputFile } from './output-file.ts'
 import { ReplayCoverage } from './replay-coverage.ts'
 
@@ -17,6 +18,8 @@ export interface ReplayOptions {
   readonly settings: EngineSettings
   readonly maxPrincipals: number
   readonly identityKey: Uint8Array
+  /** Key of the hashes that stand for e-mail addresses; null where they are kept. */
+  readonly emailKey: Uint8Array | null
   readonly outputs: {
     readonly alerts: OutputFile
     readonly decisions: OutputFile
@@ -69,8 +72,9 @@ export class Replay {
     this.options.format.parse(this.record, this.options.source, this.emit)
   }
 
-  private event(event: AccessEvent): void {
+  private event(raw: AccessEvent): void {
     const { partition, counts, options } = this
+    const event = options.emailKey === null ? raw : withHashedEmails(raw, options.emailKey)
     counts.events++
     this.coverage?.take(event)
     const outcome = partition.step(event)

@@ -13,6 +13,7 @@ import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger } from '../engine/worker.ts'
+import type { DeadLetters } from '../ingest/dead-letters.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
@@ -38,6 +39,7 @@ import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { leakNotice } from './notices.ts'
+import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
 import { REJECT_REASONS, workerObserver } from './worker-observer.ts'
@@ -62,6 +64,8 @@ export interface ServiceParts {
 
 /** Which sources a process reads by itself. */
 const KINDS_OF_ROLE = { all: ['file', 'kafka'], control: ['file'], detect: ['kafka'] } as const
+/** The one reader of the outboxes: alerts and enforcement of this installation. */
+const OUTBOX_READER = 'control'
 const SETTINGS_POLL_MS = 10_000
 const HASH_SEED = 0x6375_7266
 
@@ -93,6 +97,7 @@ export class Service {
   private alerts: Alerts | null = null
   private adminServer: AdminServer | null = null
   private push: readonly HttpSource[] = []
+  private deadLetters: DeadLetters | null = null
   private pulled: readonly PulledSource[] = []
   private sourcesReadable = true
 
@@ -144,6 +149,7 @@ export class Service {
     }
     this.control.push(this.pollSettings(this.controlStop.signal))
     const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
+    this.deadLetters = deadLetters
     const ingest = new Ingest(config, deadLetters, this.metrics, clock, this.reporter)
     if (role !== 'control') this.startDetection(ingest)
     await this.startSources(ingest)
@@ -190,10 +196,11 @@ export class Service {
     this.coverage = await openCoverage(this.coverageParts(), (alert) => dispatcher.accept(alert), stop)
     this.control.push(watchOutside(this.coverageParts(), this.coverage, stop))
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
-    this.outbox = new OutboxReader('control', this.store, take, logger)
+    this.outbox = new OutboxReader(OUTBOX_READER, this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
     const alert = (record: AlertRecord) => this.alerts!.dispatcher.accept(record)
     this.control.push(safety.watch({ enforcer: enforcer(), alert, fail: this.fail }, stop))
+    this.control.push(keepRetention({ config, store, audit, enforcer: enforcer(), clock, logger }, stop))
     await this.startAdmin(audit)
   }
 
@@ -237,11 +244,12 @@ export class Service {
         maxPrincipals: config.memory.maxPrincipals,
         identityKey: identityKeyOf(config),
         seed: HASH_SEED,
-        decode: this.opened.kafka === null ? ingest.decodeRaw : ingest.decodeEvent,
+        decode: this.opened.kafka === null ? ingest.decodeJournal : ingest.decodeEvent,
         observer: workerObserver(metrics),
         // At once when enforcement lives in this process.
         onOutbox: (_, entries) => this.outbox?.handOn(entries),
         onLost: (detail) => this.safety?.lost(detail) ?? latchLost(config, this.store, detail, clock),
+        outboxReaders: [OUTBOX_READER],
         clock,
         logger,
         ticks: this.parts.ticks ?? true,
@@ -275,7 +283,12 @@ export class Service {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
-            await this.opened.log.append(batch.records.map((record) => journalEntry(pulled, record)))
+            const records = batch.records.flatMap((record) =>
+              ingest
+                .seal(source.name, record.bytes, record.receivedAt)
+                .map((bytes) => ({ ...journalEntry(pulled, record), bytes })),
+            )
+            await this.opened.log.append(records)
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250
@@ -392,6 +405,7 @@ export class Service {
     await step(() => this.coverage?.close())
     await step(() => this.enforcement?.close())
     await step(() => this.alerts?.close())
+    await step(() => this.deadLetters?.close())
     await step(() => this.opened.close())
     await step(() => this.store.close())
     if (failures.length > 0) throw failures[0]

@@ -171,7 +171,8 @@ class DocumentKeeper implements SettingsKeeper {
     const { settings, time, actor, reason, expires } = this.now()
     if (this.versions.some((v) => v.settings.version === settings.version)) return
     const made: SettingsVersion = { settings, time, actor, reason, expires }
-    await this.options.store.appendLine(HISTORY_LOG, JSON.stringify(made))
+    const seq = await this.options.store.appendLine(HISTORY_LOG, JSON.stringify(made))
+    if (seq % HISTORY_PAGE === 0) await this.options.store.trimLines(HISTORY_LOG, seq - 2 * MAX_HISTORY)
   }
 
   private async readHistory(): Promise<void> {

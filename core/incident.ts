@@ -39,4 +39,6 @@ export interface AlertRecord {
   readonly lastEventTime: string
   /** Surprising events of the incident so far. */
   readonly events: number
+  /** Set where nothing got worse, but nobody acted for so long that learning resumes. */
+  readonly reminder?: true
 }

@@ -1,4 +1,5 @@
 import { ACTIVITY, CORE, HOURS_OF_WEEK, hourOfWeek } from '../baseline/layout.ts'
+import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { Reason } from '../core/opinion.ts'
@@ -43,7 +44,7 @@ export default offHours
 /** Surprise of being active in this hour, or ABSTAIN; the engine stores it when an hour begins. */
 export function surpriseOfHour(profile: ProfileView, prior: Prior, hourIndex: number): number {
   const active = profile.f32[(profile.base + CORE.activeHours) / 4]!
-  if (active < MIN_ACTIVE_HOURS) return ABSTAIN
+  if (active < MIN_ACTIVE_HOURS || isStale(profile)) return ABSTAIN
   const hour = hourOfWeek(hourIndex)
   // A habitual hour needs no arithmetic: it cannot be among the unlikely ones.
   if (profile.bytes[profile.base + ACTIVITY + hour]! >= 3) return 0

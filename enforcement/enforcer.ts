@@ -134,6 +134,9 @@ export class Enforcer {
     await saving
   }
 
+  /** See {@link EntryBook.forgetEnded}. */
+  forgetEnded = (before: number): Promise<void> => this.#book.forgetEnded(before)
+
   #act(entry: LedgerEntry): void {
     const rule = ruleOf(entry)
     if (rule === null) return

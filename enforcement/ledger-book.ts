@@ -1,6 +1,6 @@
 import type { Decision } from '../core/decision.ts'
 import { profileKey } from '../core/event.ts'
-import { type DecisionLedger, isLive, type LedgerEntry } from './ledger.ts'
+import { type DecisionLedger, endedAt, isLive, type LedgerEntry } from './ledger.ts'
 import type { EnforcementLogger } from './reconcile.ts'
 
 /** Ended decisions kept in memory; older ones live on in the ledger and the audit. */
@@ -184,6 +184,15 @@ export class EntryBook {
     })
   }
 
+  /** Drops ended decisions whose hold was over before an instant, epoch ms. Rejects with what the ledger says. */
+  async forgetEnded(before: number): Promise<void> {
+    await this.#ledger.forgetEnded(before)
+    for (const id of this.#ended) {
+      const entry = this.#entries.get(id)
+      if (entry !== undefined && endedAt(entry) < before && !this.#saving.has(id)) this.#drop(this.#ended, id)
+    }
+  }
+
   /** Resolves when every change so far was saved or given up. */
   async settled(): Promise<void> {
     while (this.#saving.size > 0)
@@ -208,14 +217,18 @@ export class EntryBook {
   #forget(ids: Set<string>, bound: number): void {
     for (const id of ids) {
       if (ids.size <= bound) return
-      const decision = this.#entries.get(id)?.decision
-      ids.delete(id)
-      this.#open.delete(id)
-      this.#unsaved.delete(id)
-      this.#entries.delete(id)
-      if (decision === undefined) continue
-      this.#byPrincipal.delete(principalOf(decision), id)
-      this.#byIncident.delete(decision.incident, id)
+      this.#drop(ids, id)
     }
+  }
+
+  #drop(ids: Set<string>, id: string): void {
+    const decision = this.#entries.get(id)?.decision
+    ids.delete(id)
+    this.#open.delete(id)
+    this.#unsaved.delete(id)
+    this.#entries.delete(id)
+    if (decision === undefined) return
+    this.#byPrincipal.delete(principalOf(decision), id)
+    this.#byIncident.delete(decision.incident, id)
   }
 }

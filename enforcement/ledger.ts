@@ -56,6 +56,8 @@ export const MAX_DETAIL_LENGTH = 200
 export interface DecisionLedger {
   load(): Promise<readonly LedgerEntry[]>
   save(entry: LedgerEntry): Promise<void>
+  /** Drops entries that are not live and whose hold ended before an instant, epoch ms. */
+  forgetEnded(before: number): Promise<void>
 }
 
 /** A decision as people and the admin API see it. Times are ISO 8601. */
@@ -90,6 +92,11 @@ export function conflict(detail: string): ChangeOutcome {
 /** Statuses under which a rule should stand at the gateways. */
 export function isLive(status: EnforcementStatus): boolean {
   return status === 'pending' || status === 'in-force' || status === 'failed'
+}
+
+/** When a decision no longer matters to anybody but readers of history, epoch ms. */
+export function endedAt({ until, decision }: LedgerEntry): number {
+  return until ?? decision.evidenceAt + decision.holdSeconds * 1_000
 }
 
 /** Adds a receipt; the same outcome at the same gateway again replaces the one before. */

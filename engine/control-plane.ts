@@ -38,6 +38,8 @@ export interface IncidentView {
   readonly entity: string
   readonly state: 'open' | 'resolved'
   readonly severity: Severity
+  /** Open for so long without enforcement that its principal is STALE: learning has resumed. */
+  readonly stale: boolean
   readonly openedAt: string
   readonly resolvedAt: string | null
   /** Every transition in order; the last one carries the current reasons. */

@@ -2,8 +2,8 @@ import type { Action, Decision, HoldProof, Scope } from '../core/decision.ts'
 import { entityId, type Principal, profileKey } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
-import { isoTime, SECOND_MS } from '../core/time.ts'
-import { type Incident, isHeld, MAX_TRANSITIONS } from './incident.ts'
+import { DAY_MS, HOUR_MS, isoTime, SECOND_MS } from '../core/time.ts'
+import { type Incident, isHeld, MAX_TRANSITIONS, staleAt } from './incident.ts'
 import { allowedBy, modeFor } from './modes.ts'
 import type { Step } from './policy.ts'
 import type { EngineSettings } from './settings.ts'
@@ -15,6 +15,13 @@ export type Output =
   | { readonly kind: 'alert'; readonly alert: AlertRecord }
   | { readonly kind: 'decision'; readonly decision: Decision }
   | { readonly kind: 'proof'; readonly proof: HoldProof }
+
+/** Told what came due, so that profiles follow. */
+export interface IncidentsDue {
+  resolved(incident: Incident): void
+  /** The incident was open for too long without enforcement. */
+  stale(incident: Incident): void
+}
 
 /** Resolved incidents kept for reading. */
 const MAX_RESOLVED = 2_000
@@ -69,7 +76,7 @@ export class IncidentBook {
   /** Notes a change of an incident's content; moves its due time. */
   touch(incident: Incident, settings: EngineSettings): void {
     this.dirty.add(incident)
-    this.due = Math.min(this.due, incident.lastDemandAt + settings.values.quietSeconds * SECOND_MS)
+    this.due = Math.min(this.due, dueAt(incident, settings))
   }
 
   /** Raises the severity if the evidence does and says so; the first call opens the incident. */
@@ -81,7 +88,7 @@ export class IncidentBook {
     this.transition(incident, first ? 'opened' : 'escalated', incident.lastEventAt)
   }
 
-  private transition(incident: Incident, transition: IncidentTransition, at: number): void {
+  private transition(incident: Incident, transition: IncidentTransition, at: number, reminder = ''): void {
     const alert: AlertRecord = {
       id: idOf('alr', incident.id, transition, incident.transitions.length),
       incident: incident.id,
@@ -93,12 +100,13 @@ export class IncidentBook {
       severity: incident.severity,
       score: incident.score,
       surprise: incident.surprise,
-      summary: summarise(incident),
+      summary: summarise(incident) + reminder,
       reasons: incident.reasons,
       owasp: incident.owasp,
       firstEventTime: isoTime(incident.openedAt),
       lastEventTime: isoTime(incident.lastEventAt),
       events: incident.events,
+      ...(reminder === '' ? {} : { reminder: true }),
     }
     if (incident.transitions.length < MAX_TRANSITIONS) incident.transitions.push(alert)
     this.outputs.push({ kind: 'alert', alert })
@@ -158,18 +166,37 @@ export class IncidentBook {
     }
   }
 
-  /** Resolves what has been quiet for long enough; transitions carry the time at which they were due. */
-  resolveDue(now: number, settings: EngineSettings, onResolved: (incident: Incident) => void): void {
+  /**
+   * Does what time alone brings: what has been quiet for long enough resolves, what nobody acted on for too
+   * long is marked and told once more. Transitions carry the time at which they were due.
+   */
+  passTime(now: number, settings: EngineSettings, onDue: IncidentsDue): void {
     if (now < this.due) return
     const quiet = settings.values.quietSeconds * SECOND_MS
-    const due = [...this.open.values()].filter((i) => i.lastDemandAt + quiet <= now)
-    due.sort((a, b) => a.lastDemandAt - b.lastDemandAt || (a.id < b.id ? -1 : 1))
+    const maxFreeze = settings.values.maxFreezeSeconds * SECOND_MS
+    const due = [...this.open.values()].filter((i) => dueAt(i, settings) <= now)
+    due.sort((a, b) => dueAt(a, settings) - dueAt(b, settings) || (a.id < b.id ? -1 : 1))
     for (const incident of due) {
-      this.resolve(incident, incident.lastDemandAt + quiet)
-      onResolved(incident)
+      const frozenAt = staleAt(incident, maxFreeze)
+      const quietAt = incident.lastDemandAt + quiet
+      if (frozenAt <= now && frozenAt < quietAt) {
+        this.remind(incident, frozenAt)
+        onDue.stale(incident)
+      }
+      if (quietAt > now) continue
+      this.resolve(incident, quietAt)
+      onDue.resolved(incident)
     }
     this.due = Number.POSITIVE_INFINITY
-    for (const i of this.open.values()) this.due = Math.min(this.due, i.lastDemandAt + quiet)
+    for (const i of this.open.values()) this.due = Math.min(this.due, dueAt(i, settings))
+  }
+
+  private remind(incident: Incident, at: number): void {
+    incident.stale = true
+    const days = Math.round((at - incident.openedAt) / DAY_MS)
+    const since = days >= 2 ? `${days} days` : `${Math.round((at - incident.openedAt) / HOUR_MS)} hours`
+    this.transition(incident, 'escalated', at, `; open for ${since} and not acted on: learning resumes`)
+    this.dirty.add(incident)
   }
 
   /** Ends an open incident and tells people; decisions stand until they expire. */
@@ -216,10 +243,20 @@ export class IncidentBook {
         oldest = incident
       }
     }
-    if (oldest === null) return
-    this.byId.delete(oldest.id)
-    this.dirty.delete(oldest)
-    this.removed.push(oldest.id)
+    if (oldest !== null) this.remove(oldest)
+  }
+
+  /** Drops resolved incidents that ended before an instant, epoch ms of event time. */
+  forgetResolvedBefore(instant: number): void {
+    for (const incident of this.byId.values()) {
+      if (incident.resolvedAt !== null && incident.resolvedAt < instant) this.remove(incident)
+    }
+  }
+
+  private remove(incident: Incident): void {
+    this.byId.delete(incident.id)
+    this.dirty.delete(incident)
+    this.removed.push(incident.id)
     this.resolved--
   }
 
@@ -238,6 +275,15 @@ export class IncidentBook {
     }
     this.open.set(key, incident)
     this.openIds.add(incident.principal.id)
-    this.due = Math.min(this.due, incident.lastDemandAt + settings.values.quietSeconds * SECOND_MS)
+    this.due = Math.min(this.due, dueAt(incident, settings))
   }
+}
+
+/** When time alone changes an open incident, epoch ms. */
+function dueAt(incident: Incident, settings: EngineSettings): number {
+  const { quietSeconds, maxFreezeSeconds } = settings.values
+  return Math.min(
+    incident.lastDemandAt + quietSeconds * SECOND_MS,
+    staleAt(incident, maxFreezeSeconds * SECOND_MS),
+  )
 }

@@ -84,8 +84,8 @@ export interface Incident {
 }
 
 const MAX_TOKENS = 8
-/** Transitions kept with an incident: opened, three escalations, resolved. */
-export const MAX_TRANSITIONS = 5
+/** Transitions kept with an incident: opened, three escalations, a reminder, resolved. */
+export const MAX_TRANSITIONS = 6
 
 export function openIncident(event: AccessEvent, at: number): Incident {
   const entity: Entity = {
@@ -178,6 +178,16 @@ function addToken(incident: Incident, event: AccessEvent): void {
     return
   }
   incident.tokens.push({ iss, sub, jti, iat, exp, events: 1 })
+}
+
+/** When an incident that nobody acts on has frozen its principal for too long, epoch ms of event time; infinite once told. */
+export function staleAt(incident: Incident, maxFreezeMs: number): number {
+  if (incident.stale) return Number.POSITIVE_INFINITY
+  let since = incident.openedAt
+  for (const d of incident.issued) {
+    if (d.mode === 'enforce' && d.action !== 'release' && d.holdUntil > since) since = d.holdUntil
+  }
+  return since + maxFreezeMs
 }
 
 /** Whether an enforced decision of the incident holds at an instant of event time. */

@@ -1,4 +1,5 @@
 import { FIXED_BYTES } from '../baseline/layout.ts'
+import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { AccessEvent } from '../core/event.ts'
@@ -18,6 +19,9 @@ interface MutableQuestion {
   prior: Prior
   newHour: boolean
 }
+
+/** What peers say about a STALE caller counts half: they vouch for nobody in particular. */
+const STALE_WEIGHT = 0.5
 
 /** The detectors in use, their places in a profile, and the scratch memory of one judgement. */
 export class Judge {
@@ -44,12 +48,13 @@ export class Judge {
   /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
   score(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): number | null {
     const question = this.ask(event, profile, prior, newHour)
+    const weight = isStale(profile) ? STALE_WEIGHT : 1
     let count = 0
     for (let i = 0; i < this.detectors.length; i++) {
       const surprise = this.detectors[i]!.score(question, this.sections[i]!)
       if (surprise === ABSTAIN) continue
       const part = this.spare[i]!
-      part.surprise = surprise
+      part.surprise = weight * surprise
       this.parts[count++] = part
     }
     if (this.parts.length !== count) this.parts.length = count
@@ -72,13 +77,16 @@ export class Judge {
     const parts = this.parts.map((p) => ({ ...p })).sort((a, b) => b.surprise - a.surprise)
     const total = parts.reduce((sum, p) => sum + p.weight * p.surprise, 0)
     const reasons: Reason[] = []
+    const weight = isStale(profile) ? STALE_WEIGHT : 1
     for (const part of parts) {
       const i = this.detectors.findIndex((d) => d.name === part.detector)
       const share = total === 0 ? 0 : (part.weight * part.surprise) / total
       const own = this.detectors[i]!.explain(question, this.sections[i]!)
       const sum = own.reduce((s, r) => s + r.weight, 0)
-      for (const reason of own)
-        reasons.push({ ...reason, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
+      for (const reason of own) {
+        const surprise = weight * reason.surprise
+        reasons.push({ ...reason, surprise, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
+      }
     }
     return { reasons, parts }
   }

@@ -1,5 +1,6 @@
 import type { OutboxEntry, StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
+import { cursorDocument } from './outbox-cursor.ts'
 import type { Logger } from './worker.ts'
 
 /** Takes one outbox entry; durable on its own side when it resolves, and indifferent to repeats. */
@@ -7,7 +8,6 @@ export type TakeEntry = (entry: Omit<OutboxEntry, 'seq'>) => Promise<void>
 
 const POLL_MS = 1_000
 const PAGE = 500
-const CURSOR_DOCUMENT = 'outbox-cursor'
 
 /**
  * Reads the outboxes of all partitions and hands on every entry at least once, in order per partition.
@@ -90,7 +90,7 @@ export class OutboxReader {
   }
 
   private get documentName(): string {
-    return `${CURSOR_DOCUMENT}:${this.name}`
+    return cursorDocument(this.name)
   }
 
   /** All partitions about each second; in between those that grew, so that few decisions cost few reads. */

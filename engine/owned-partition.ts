@@ -51,6 +51,9 @@ export class OwnedPartition {
   private lastBytes: Uint8Array | null = null
   private changed = false
   private trimmedControl = 0
+  private trimmedOutbox = 0
+  /** Outbox entries up to here have been taken by every reader. */
+  private taken = 0
 
   constructor(options: OwnedPartitionOptions) {
     this.options = options
@@ -171,6 +174,7 @@ export class OwnedPartition {
         ? this.position
         : { offset: this.position.offset, recordHash: hashOfRecord(this.lastBytes) }
     const controlSeq = this.state.controlSeq
+    const outboxSeq = this.taken
     let bytes = 0
     for (const value of changes.puts.values()) bytes += value.length
     // One object for every attempt: the store recognises by it a commit that landed although the answer was lost.
@@ -179,15 +183,30 @@ export class OwnedPartition {
       checkpoint ??= { expected: this.committed, position, puts: changes.puts, deletes: changes.deletes }
       await this.store.commit(checkpoint)
       this.committed = position
-      await this.trim(controlSeq)
+      await this.trim(outboxSeq, controlSeq)
     }
     return { bytes, commit }
   }
 
-  private async trim(controlSeq: number): Promise<void> {
-    if (controlSeq === this.trimmedControl) return
+  private async trim(outboxSeq: number, controlSeq: number): Promise<void> {
+    if (controlSeq === this.trimmedControl && outboxSeq === this.trimmedOutbox) return
+    await this.store.trim(outboxSeq, controlSeq)
     this.trimmedControl = controlSeq
-    await this.store.trim(0, controlSeq)
+    this.trimmedOutbox = outboxSeq
+  }
+
+  /** Bytes that the next checkpoint will write, without what is small. */
+  get dirtyBytes(): number {
+    return this.partition.residents.dirtyBytes
+  }
+
+  /**
+   * Outbox entries up to `seq` were taken by every reader; the next checkpoint removes them. Only to be told
+   * when every record that an earlier owner may have folded is folded here: an entry whose record is behind
+   * the committed position would be made anew after a crash, and its id must still be there then.
+   */
+  entriesTaken(seq: number): void {
+    this.taken = Math.max(this.taken, seq)
   }
 
   /** Whether some incident is due to resolve at an instant although nobody calls. */

@@ -1,9 +1,17 @@
-import { CORE, DERIVED, FLAG_STALE } from '../baseline/layout.ts'
+import { CORE, DERIVED } from '../baseline/layout.ts'
 import { derive } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
-import { acceptQuarantine, advance, count, resetTainted, taint } from '../baseline/windows.ts'
+import {
+  acceptQuarantine,
+  advance,
+  count,
+  markStale,
+  resetTainted,
+  taint,
+  trustAgain,
+} from '../baseline/windows.ts'
 import { type AccessEvent, profileKey } from '../core/event.ts'
-import { DAY_MS, SECOND_MS } from '../core/time.ts'
+import { DAY_MS } from '../core/time.ts'
 import type { Detector } from '../detectors/detector.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
 import { binOf, type Calibration, UNITS_PER_DAY } from './calibration.ts'
@@ -86,6 +94,10 @@ export class Partition {
   private readonly outcome = new LastOutcome()
   private learning: { prior: KnowledgeKeeper['active']['prior']; sums: KnowledgeKeeper['sums']['prior'] }
   private boundary = -1
+  private readonly due = {
+    resolved: (incident: Incident) => this.settle(incident, false),
+    stale: (incident: Incident) => this.thaw(incident),
+  }
 
   constructor(options: PartitionOptions) {
     this.judge = new Judge(options.detectors)
@@ -144,14 +156,14 @@ export class Partition {
     const surprise = judge.score(event, view, prior, newHour)
     if (surprise === null) {
       // Whoever abstains because it knows too little must still be taught.
-      if (incident === undefined) judge.learn(event, view, prior, newHour)
+      if (teaches(incident)) judge.learn(event, view, prior, newHour)
       return
     }
     outcome.surprise = surprise
     outcome.calibration = this.knowledge.active.calibration
     this.sample(view, surprise)
     if (surprise >= this.threshold) this.hostile(event, view, at, surprise, incident)
-    else if (incident === undefined) judge.learn(event, view, prior, newHour)
+    else if (teaches(incident)) judge.learn(event, view, prior, newHour)
   }
 
   /** Books the time of a call on its profile: day and hour changes, window closings, lateness. */
@@ -234,7 +246,6 @@ export class Partition {
     if (incident.rung > 0 && countsAsAttempt(incident, at)) incident.attempts++
     this.book.assess(incident, this.settings)
     this.climb(incident, event, view, at)
-    this.freezeTooLong(incident, view, at)
     this.book.touch(incident, this.settings)
   }
 
@@ -262,18 +273,10 @@ export class Partition {
     for (const proof of proofsOf(incident, event, at)) this.book.outputs.push({ kind: 'proof', proof })
   }
 
-  private freezeTooLong(incident: Incident, view: ProfileView, at: number): void {
-    if (incident.stale || isHeld(incident, at)) return
-    if (at - incident.openedAt <= this.settings.values.maxFreezeSeconds * SECOND_MS) return
-    incident.stale = true
-    view.bytes[view.base + CORE.flags]! |= FLAG_STALE
-  }
-
   /** Event time passes: knowledge boundaries, due resolutions, the daily sweep. */
   private passTime(): void {
     const { now } = this.clock
-    if (now >= this.book.nextDue)
-      this.book.resolveDue(now, this.settings, (incident) => this.settle(incident))
+    if (now >= this.book.nextDue) this.book.passTime(now, this.settings, this.due)
     const boundary = Math.floor(now / BOUNDARY_MS)
     if (boundary !== this.boundary) {
       this.boundary = boundary
@@ -288,14 +291,29 @@ export class Partition {
     this.sweptDay = day
     const busy = new Set<number>()
     for (const i of this.book.openIncidents()) busy.add(this.residents.find(i.tenant, i.principal))
-    this.residents.sweep(now, this.knowledge.sums.prior, (slot) => busy.has(slot))
+    const { profileIdleDays, incidentDays } = this.settings.values
+    const idleMs = profileIdleDays * DAY_MS
+    this.residents.sweep(now, idleMs, this.knowledge.sums.prior, (slot) => busy.has(slot))
+    this.book.forgetResolvedBefore(now - incidentDays * DAY_MS)
   }
 
-  private settle(incident: Incident): void {
+  /** Nobody acted for so long that the frozen profile says little: learning goes on, the peers judge. */
+  private thaw(incident: Incident): void {
     const slot = this.residents.find(incident.tenant, incident.principal)
     if (slot < 0) return
     const view = this.residents.slab.at(slot)
-    view.bytes[view.base + CORE.flags]! &= ~FLAG_STALE
+    markStale(view)
+    const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
+    view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, this.knowledge.active.prior, hour)
+    this.residents.touch(slot)
+  }
+
+  private settle(incident: Incident, byPerson: boolean): void {
+    const slot = this.residents.find(incident.tenant, incident.principal)
+    if (slot < 0) return
+    const view = this.residents.slab.at(slot)
+    // Going quiet does not make an old profile young; its own lessons or a person's word do.
+    if (byPerson) trustAgain(view)
     // What has been told and ended is not told again because the day's totals still contain it.
     resetTainted(view)
     this.residents.touch(slot)
@@ -330,7 +348,7 @@ export class Partition {
     if (slot >= 0) {
       const view = this.residents.slab.at(slot)
       if (verdict === 'accept') acceptQuarantine(view, incident.quarantine, this.knowledge.sums.prior)
-      this.settle(incident)
+      this.settle(incident, true)
     }
     const at = Math.max(this.clock.now, incident.lastDemandAt)
     this.book.releaseAll(incident, at)
@@ -357,6 +375,11 @@ export class Partition {
     this.book.touch(incident, this.settings)
     return true
   }
+}
+
+/** Whether ordinary calls are learnt: not while their caller is under suspicion, unless that has lasted too long. */
+function teaches(incident: Incident | undefined): boolean {
+  return incident === undefined || incident.stale
 }
 
 /** Whether a surprising call that was served speaks against the decision in force: at once where nothing is enforced. */

@@ -1,4 +1,5 @@
-import { CORE, FLAG_STALE } from '../baseline/layout.ts'
+import { CORE } from '../baseline/layout.ts'
+import { isStale } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { DAY_MS } from '../core/time.ts'
 import type { PrincipalState } from './control-plane.ts'
@@ -10,7 +11,7 @@ const MATURE_DAYS = 7
 
 /** How much is known about a principal, from the days and calls that it was observed for. */
 export function stateOf(view: ProfileView): PrincipalState {
-  if ((view.bytes[view.base + CORE.flags]! & FLAG_STALE) !== 0) return 'STALE'
+  if (isStale(view)) return 'STALE'
   const days = view.u16[(view.base + CORE.activeDays) / 2]!
   const events = view.f64[(view.base + CORE.events) / 8]!
   if (days < LEARNING_DAYS || events < LEARNING_EVENTS) return 'LEARNING'

@@ -12,7 +12,6 @@ export const NEWCOMER_EVENTS = 8
 const NEWCOMER_IDLE_MS = 30 * DAY_MS
 const NEWCOMER_IDLE_FULL_MS = DAY_MS
 const FULL_SHARE = 0.9
-const PROFILE_IDLE_MS = 90 * DAY_MS
 
 /**
  * The profiles of a partition and who they belong to. At the bound a newcomer gets no profile until the
@@ -92,6 +91,11 @@ export class Residents {
     this.isDirty = grown
   }
 
+  /** Bytes of the profiles that the next checkpoint will write. */
+  get dirtyBytes(): number {
+    return this.dirtySlots.length * this.slab.storedBytes
+  }
+
   /** Slots changed and keys removed since the last call. */
   takeChanges(): { dirty: number[]; removed: string[] } {
     // A slot may have been released, and taken again, since it was marked.
@@ -116,8 +120,8 @@ export class Residents {
     this.slab.release(slot)
   }
 
-  /** Removes idle newcomers and profiles idle for 90 days; `keep` protects open incidents. */
-  sweep(now: number, sums: PriorSums, keep: (slot: number) => boolean): void {
+  /** Removes idle newcomers and profiles idle for longer than `idleMs`; `keep` protects open incidents. */
+  sweep(now: number, idleMs: number, sums: PriorSums, keep: (slot: number) => boolean): void {
     const isFull = this.slab.size >= FULL_SHARE * this.maxPrincipals
     const newcomerIdle = isFull ? NEWCOMER_IDLE_FULL_MS : NEWCOMER_IDLE_MS
     for (let slot = 0; slot < this.owners.length; slot++) {
@@ -125,7 +129,7 @@ export class Residents {
       const view = this.slab.at(slot)
       const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
       const events = view.f64[(view.base + CORE.events) / 8]!
-      if (idle > PROFILE_IDLE_MS || (events < NEWCOMER_EVENTS && idle > newcomerIdle)) this.remove(slot, sums)
+      if (idle > idleMs || (events < NEWCOMER_EVENTS && idle > newcomerIdle)) this.remove(slot, sums)
     }
   }
 

@@ -127,6 +127,22 @@ export const SETTING_SPECS = {
       'An incident open longer without enforcement makes its principal STALE and learning resumes, bounded.',
     largerLoosens: false,
   },
+  profileIdleDays: {
+    default: 90,
+    min: 1,
+    max: 3650,
+    unit: 'days of event time',
+    description: 'The profile of a principal that has not called for this long is deleted.',
+    largerLoosens: false,
+  },
+  incidentDays: {
+    default: 90,
+    min: 1,
+    max: 3650,
+    unit: 'days of event time',
+    description: 'A resolved incident is deleted after this long.',
+    largerLoosens: false,
+  },
 } as const satisfies Record<string, SettingSpec>
 
 /** Name of a tunable threshold. */

@@ -4,6 +4,7 @@ import type { Clock } from '../core/time.ts'
 import type { Detector } from '../detectors/detector.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../ingest/source.ts'
 import { encodeEffect } from './control-records.ts'
+import { takenByAll } from './outbox-cursor.ts'
 import { type Decode, OwnedPartition, verifyResumePoint } from './owned-partition.ts'
 import { Partition, type PartitionObserver } from './partition.ts'
 import { PartitionState } from './partition-state.ts'
@@ -36,6 +37,8 @@ export interface WorkerOptions {
   readonly onOutbox: (partition: number, entries: readonly Omit<OutboxEntry, 'seq'>[]) => void
   /** Told when the store no longer has what a position reflects, before anything is judged. */
   readonly onLost: (detail: string) => Promise<void>
+  /** Names of all readers of the outbox; what each of them has taken is removed. None: nothing is. */
+  readonly outboxReaders: readonly string[]
   readonly clock: Clock
   readonly logger: Logger
   /** Moves event time when nobody calls; off when a log is replayed whose present is long past. */
@@ -43,6 +46,9 @@ export interface WorkerOptions {
 }
 
 const CHECKPOINT_MS = 1_000
+/** A checkpoint does not wait for its time when so much is dirty: bounds memory, and what a crash repeats. */
+const CHECKPOINT_BYTES = 8 * 1024 * 1024
+const TRIM_MS = 10_000
 const TICK_MS = 10_000
 const REQUESTS_MS = 1_000
 const RETRY_MIN_MS = 100
@@ -55,6 +61,7 @@ interface Owned {
   checkpointAt: number
   requestsAt: number
   tickAt: number
+  trimAt: number
   committing: Promise<void> | null
 }
 
@@ -66,6 +73,8 @@ export class DetectWorker implements PartitionOwner {
   private readonly options: WorkerOptions
   private readonly owned = new Map<number, Owned>()
   private failing = 0
+  private taken: ReadonlyMap<number, number> = new Map()
+  private takenAt = 0
   private readonly stop: AbortSignal
 
   constructor(options: WorkerOptions, stop: AbortSignal) {
@@ -124,6 +133,7 @@ export class DetectWorker implements PartitionOwner {
       checkpointAt: now + CHECKPOINT_MS,
       requestsAt: 0,
       tickAt: 0,
+      trimAt: 0,
       committing: null,
     })
     options.observer.ownership(this.owned.size)
@@ -141,7 +151,9 @@ export class DetectWorker implements PartitionOwner {
         await owned.part.takeRequests()
       }
       if (caughtUp && this.options.ticks) await this.tick(owned, now)
-      if (now >= owned.checkpointAt) await this.checkpoint(partition, owned)
+      if (caughtUp && now >= owned.trimAt) await this.noteTaken(partition, owned, now)
+      if (now >= owned.checkpointAt || owned.part.dirtyBytes >= CHECKPOINT_BYTES)
+        await this.checkpoint(partition, owned)
     })
   }
 
@@ -150,6 +162,18 @@ export class DetectWorker implements PartitionOwner {
     if (now < owned.tickAt || !owned.part.isDue(time)) return
     owned.tickAt = now + TICK_MS
     await owned.part.control('tick', encodeEffect({ kind: 'tick', time }))
+  }
+
+  /** Caught up once, whatever an earlier owner folded is folded here: the outbox may lose what all have taken. */
+  private async noteTaken(partition: number, owned: Owned, now: number): Promise<void> {
+    const { store, outboxReaders } = this.options
+    owned.trimAt = now + TRIM_MS
+    if (outboxReaders.length === 0) return
+    if (now >= this.takenAt) {
+      this.takenAt = now + TRIM_MS / 2
+      this.taken = await this.insist(() => takenByAll(store, outboxReaders))
+    }
+    owned.part.entriesTaken(this.taken.get(partition) ?? 0)
   }
 
   /** Starts a checkpoint; folding goes on while it is written, the next one waits for it. */

@@ -14,6 +14,8 @@ import { type Logger, SILENT } from './sources/logger.ts'
 export interface DeadLetters {
   write(source: string, rejection: Rejection, position: SourcePosition): void
   flush(): Promise<void>
+  /** Writes what waits, as far as that is possible, and lets go of the place. */
+  close(): Promise<void>
   /** Dead letters dropped for want of room. */
   readonly dropped: number
 }
@@ -35,8 +37,11 @@ class BufferedDeadLetters implements DeadLetters {
   #dropped = 0
   #working: Promise<void> | null = null
 
-  constructor(put: Put, clock: Clock, log: Logger) {
+  readonly #release: () => Promise<void>
+
+  constructor(put: Put, clock: Clock, log: Logger, release: () => Promise<void> = async () => undefined) {
     this.#put = put
+    this.#release = release
     this.#clock = clock
     this.#log = log
   }
@@ -64,6 +69,16 @@ class BufferedDeadLetters implements DeadLetters {
 
   async flush(): Promise<void> {
     while (this.#waiting.length > 0) await this.#start()
+  }
+
+  async close(): Promise<void> {
+    await this.flush().catch((error: unknown) => {
+      this.#log.warn(
+        { error: String(error), lost: this.#waiting.length },
+        'dead letters could not be written',
+      )
+    })
+    await this.#release()
   }
 
   #start(): Promise<void> {
@@ -153,6 +168,8 @@ async function rotate(path: string, maxFiles: number): Promise<void> {
 
 export interface DeadLetterTopicOptions {
   readonly producer: KafkaProducer
+  /** Makes sure before the first letter that the topic is there: brokers often do not create any. */
+  readonly prepare?: () => Promise<void>
   readonly topic: string
   readonly clock: Clock
   readonly log?: Logger
@@ -160,10 +177,13 @@ export interface DeadLetterTopicOptions {
 
 /** Dead letters as messages of a Kafka topic, gzip-compressed. */
 export function deadLetterTopic(options: DeadLetterTopicOptions): DeadLetters {
-  const { producer, topic, clock, log = SILENT } = options
+  const { producer, topic, clock, log = SILENT, prepare } = options
+  let isPrepared = prepare === undefined
   const put = async (lines: readonly string[]) => {
+    if (!isPrepared) await prepare?.()
+    isPrepared = true
     const messages = lines.map((line) => ({ value: Buffer.from(line) }))
     await producer.send(topic, messages, true)
   }
-  return new BufferedDeadLetters(put, clock, log)
+  return new BufferedDeadLetters(put, clock, log, () => producer.close())
 }

@@ -1,5 +1,5 @@
 import { BoundedCache } from './bounded-cache.ts'
-import { cutText } from './scrub.ts'
+import { cutText, scrubText } from './scrub.ts'
 
 /** Raised whenever a path would get another template: learnt routes of older versions are not mixed in. */
 export const TEMPLATE_VERSION = 1
@@ -183,9 +183,10 @@ function templateSegment(segment: string, ids: string[]): string {
   return named === null || value === null ? literal(segment) : `${named[1]}${value}`
 }
 
-/** Fixed text of a route, without the characters that would make it look like other routes. */
+/** Fixed text of a route, without secrets and the characters that would make it look like other routes. */
 function literal(segment: string): string {
-  return segment.length > MAX_SEGMENT_CHARS ? '{long}' : segment.replace(/[/{}]/g, encodeURIComponent)
+  if (segment.length > MAX_SEGMENT_CHARS) return '{long}'
+  return scrubText(segment) === segment ? segment.replace(/[/{}]/g, encodeURIComponent) : '{hidden}'
 }
 
 function templateValue(text: string, ids: string[]): string | null {

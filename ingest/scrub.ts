@@ -18,6 +18,14 @@ const JWT_CHECK = /eyJ[\w-]{5,}/
 const EMAIL = /[\w.%+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
 const LONG_RUN = /[A-Za-z0-9+/_=-]{24,}/g
 const HIDDEN = '[scrubbed]'
+const NAME_TOKEN = new RegExp(
+  `eyJ[\\w-]{5,}\\.[\\w-]|\\b(?:bearer|basic)\\s+[\\w+/=.~-]{16,}|\\b${SECRET_NAME}=[^&;\\s]{4,}`,
+  'i',
+)
+/** Numbers, dates, UUIDs and ULIDs. */
+const PLAIN_ID =
+  /^(?:[\d.:TZ-]{1,40}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25})$/i
+const KEY_LIKE = /^[A-Za-z0-9_+./~=-]{16,}$/
 
 function looksRandom(run: string): boolean {
   if (/^[0-9a-f-]+$/i.test(run)) return true
@@ -40,6 +48,31 @@ export function scrubText(text: string): string {
     .replace(JWT, HIDDEN)
     .replace(LONG_RUN, (run) => (looksRandom(run) ? HIDDEN : run))
     .replace(EMAIL, HIDDEN)
+}
+
+/** Whether a name is a token after all: a JWT or what follows `Bearer`, or a pair such as `access_token=...`. */
+export function isToken(text: string): boolean {
+  if (text.length < 12) return false
+  return NAME_TOKEN.test(text) || (text.includes('%') && NAME_TOKEN.test(unescaped(text)))
+}
+
+/** Percent escapes decoded; a text with a malformed one says only what it says. */
+export function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** Whether a text of a caller's own may be a token, a key or an e-mail address; UUIDs and plain numbers are not. */
+export function looksSecret(text: string): boolean {
+  if (text.length < 6 || PLAIN_ID.test(text)) return false
+  return scrubText(text) !== text || (text.length >= 16 && KEY_LIKE.test(text) && isMixed(text))
+}
+
+function isMixed(text: string): boolean {
+  return /\d/.test(text) && /[A-Za-z]/.test(text)
 }
 
 /** Control characters, line separators and bidirectional overrides as `\u` escapes. */

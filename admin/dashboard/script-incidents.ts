@@ -94,7 +94,7 @@ async function incidentPage(parts) {
     el('p', { class: 'small' }, link('#/incidents', '← Incidents')),
     el('div', { class: 'row between head' },
       el('div', {}, el('h1', {}, text(incident.entity)),
-        el('div', { class: 'row' }, pill(incident.severity, incident.severity), stateWord(incident),
+        el('div', { class: 'row' }, pill(incident.severity, incident.severity), stateWord(incident), incident.stale && pill('STALE', 'high'),
           alert && el('span', { class: 'muted small' }, alert.owasp.join(', ')))),
       closeButtons(incident)),
     alert && el('div', { class: 'card notice ' + (incident.state === 'open' ? 'bad' : '') }, text(alert.summary)),

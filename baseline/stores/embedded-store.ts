@@ -128,6 +128,10 @@ class EmbeddedStore implements StateStore {
     return await (await this.#log(log)).read(afterSeq, limit)
   }
 
+  async trimLines(log: string, throughSeq: number): Promise<void> {
+    await (await this.#log(log)).trim(throughSeq)
+  }
+
   async check(): Promise<void> {
     this.#refuseClosed()
   }

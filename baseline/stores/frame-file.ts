@@ -134,7 +134,8 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** An open file of frames. One writer; `append` is not to be called again before it settled. */
 export class FrameFile {
-  readonly path: string
+  /** Where the file is; see {@link renamed}. */
+  path: string
   readonly #handle: FileHandle
   readonly #salt: Buffer
   #size: number
@@ -274,6 +275,12 @@ export class FrameFile {
         cause: error,
       })
     }
+  }
+
+  /** Notes where the file was moved to. */
+  renamed(path: string): this {
+    this.path = path
+    return this
   }
 
   async close(): Promise<void> {

@@ -138,3 +138,11 @@ local seq = redis.call('INCR', KEYS[1])
 redis.call('XADD', KEYS[2], string.format('%d-0', seq), 'token', ARGV[1], 'body', ARGV[3])
 return seq
 `)
+
+/** KEYS lines. ARGV bound. The last line stays. */
+export const TRIM_LINES = redisScript(`
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if #last == 0 then return 0 end
+local first = math.min(tonumber(ARGV[1]) + 1, tonumber(string.match(last[1][1], '^%d+')))
+return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%d-0', first))
+`)

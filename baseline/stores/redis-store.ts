@@ -29,7 +29,7 @@ import {
   scanKeys,
   textOf,
 } from './redis-partition.ts'
-import { APPEND_LINE, PUT_DOCUMENT, REQUEST } from './redis-scripts.ts'
+import { APPEND_LINE, PUT_DOCUMENT, REQUEST, TRIM_LINES } from './redis-scripts.ts'
 
 /** State in Redis 6.2 or newer, or Redis Cluster. */
 export interface RedisStoreOptions extends RedisClientOptions {
@@ -138,6 +138,10 @@ class RedisStore implements StateStore {
       const { seq, fields } = entryOf(item)
       return { seq, body: fields.get('body') ?? '' }
     })
+  }
+
+  async trimLines(log: string, throughSeq: number): Promise<void> {
+    await this.#client.run(TRIM_LINES, [`${this.#logKey(log)}:lines`], () => [throughSeq])
   }
 
   async check(): Promise<void> {

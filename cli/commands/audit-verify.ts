@@ -2,12 +2,18 @@ import { createReadStream } from 'node:fs'
 import { StringDecoder } from 'node:string_decoder'
 import type { StateStore } from '../../baseline/store.ts'
 import { CurfewError } from '../../core/errors.ts'
-import { type AuditVerdict, AuditVerifier } from '../audit-chain.ts'
+import { type AuditAnchor, type AuditVerdict, AuditVerifier } from '../audit-chain.ts'
 import { AUDIT_LOG, headDocument, type StoredHead } from '../audit-log.ts'
+import { auditAnchor } from '../audit-retention.ts'
 import { openStore } from '../build-storage.ts'
 import { type Io, type ParsedArgs, textFlag } from '../command.ts'
 import { requireConfig } from '../config/file.ts'
 import { cut } from '../config/problem.ts'
+
+/** A verdict, and where retention has cut the log. */
+interface Verified extends AuditVerdict {
+  readonly anchor: AuditAnchor | null
+}
 
 const PAGE = 500
 /** No entry comes near this; a longer line is none. */
@@ -29,17 +35,18 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   return verdict.problem === null ? 0 : 1
 }
 
-async function verifyStored(path: string, io: Io): Promise<AuditVerdict> {
+async function verifyStored(path: string, io: Io): Promise<Verified> {
   const config = requireConfig(path, io.env, (_, line) => io.stderr.write(`${line}\n`))
   const store = await openStored(() => openStore(config, silent))
   try {
-    const verifier = new AuditVerifier()
-    for (let after = 0; ; ) {
+    const anchor = await auditAnchor(store)
+    const verifier = new AuditVerifier(anchor)
+    for (let after = anchor?.line ?? 0; ; ) {
       const lines = await store.readLines(AUDIT_LOG, after, PAGE)
       if (lines.length === 0 || !lines.every((line) => verifier.take(line))) break
       after = lines.at(-1)!.seq
     }
-    return await withEnds(store, verifier.verdict())
+    return { ...(await withEnds(store, verifier.verdict())), anchor }
   } finally {
     await store.close()
   }
@@ -69,7 +76,7 @@ async function withEnds(store: StateStore, verdict: AuditVerdict): Promise<Audit
   return verdict
 }
 
-async function verifyExported(path: string): Promise<AuditVerdict> {
+async function verifyExported(path: string): Promise<Verified> {
   const verifier = new AuditVerifier()
   try {
     for await (const body of linesOf(path)) {
@@ -80,7 +87,7 @@ async function verifyExported(path: string): Promise<AuditVerdict> {
     if (why === undefined) throw cause
     throw new CurfewError('USAGE', `cannot read ${cut(path)} (${why})`, { cause })
   }
-  return verifier.verdict()
+  return { ...verifier.verdict(), anchor: null }
 }
 
 async function* linesOf(path: string): AsyncGenerator<string> {
@@ -106,13 +113,18 @@ function seqOf(body: string): number | null {
   }
 }
 
-function verdictText({ entries, heads, firstSeq, problem }: AuditVerdict): string {
+function verdictText({ entries, heads, firstSeq, problem, anchor }: Verified): string {
   const checked = entries === 1 ? '1 entry' : `${entries} entries`
   if (problem !== null)
     return `line ${problem.line}: ${cut(problem.what)}\n${checked} before it hold together; nothing from there on is certain\n`
   const chains = [...heads]
     .map(([writer, head]) => `${cut(writer)}: ends at entry ${head.entry} with ${head.hash}\n`)
     .join('')
-  const part = firstSeq > 1 ? `; the log before line ${firstSeq} was not given` : ''
+  const part =
+    anchor !== null
+      ? `; lines up to ${anchor.line} were cut by retention, and the rest follows from the anchor of that cut`
+      : firstSeq > 1
+        ? `; the log before line ${firstSeq} was not given`
+        : ''
   return `the audit log is whole: ${checked}${part}\n${chains}`
 }

@@ -44,12 +44,14 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
     rejected: new OutputFile(textFlag(args, 'rejected')),
     coverage: new OutputFile(textFlag(args, 'coverage')),
   }
+  const identityKey = new TextEncoder().encode(config?.identityKey?.reveal() ?? UNKEYED)
   const replay = new Replay({
     format,
     source: sourceOf(config, formatName),
     settings,
     maxPrincipals: config?.memory.maxPrincipals ?? DEFAULT_MAX_PRINCIPALS,
-    identityKey: new TextEncoder().encode(config?.identityKey?.reveal() ?? UNKEYED),
+    identityKey,
+    emailKey: config?.privacy.emails === 'hash' ? identityKey : null,
     outputs,
   })
   const store = state === undefined ? null : await openEmbeddedStore({ folder: state })

@@ -199,6 +199,39 @@ export const configSchema = section(
       },
       { default: {}, description: 'Bounds of memory.' },
     ),
+    privacy: section(
+      {
+        emails: oneOf(['keep', 'hash'], {
+          default: 'keep',
+          description:
+            'What becomes of e-mail addresses in the names of callers. `hash` puts a hash keyed with `identityKey` in their place; gateways cannot hold rules that name such a caller.',
+        }),
+      },
+      { default: {}, description: 'How callers are named.' },
+    ),
+    retention: section(
+      {
+        auditDays: count({
+          default: 400,
+          minimum: 1,
+          maximum: 36_500,
+          unit: 'days',
+          description: 'Audit entries older than this are cut off; the rest stays verifiable.',
+        }),
+        decisionDays: count({
+          default: 90,
+          minimum: 1,
+          maximum: 3_650,
+          unit: 'days',
+          description: 'Decisions, with their receipts, are deleted so long after their hold ended.',
+        }),
+      },
+      {
+        default: {},
+        description:
+          'How long records are kept. Profiles and incidents follow event time: `detection.profileIdleDays`, `detection.incidentDays`.',
+      },
+    ),
     logLevel: oneOf(['debug', 'info', 'warn', 'error', 'silent'], {
       default: 'info',
       description: 'Least severe messages that are logged.',

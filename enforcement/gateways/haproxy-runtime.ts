@@ -26,7 +26,7 @@ function stopped(socketPath: string, stop: AbortSignal): CurfewError {
  * outside: `;` and line feeds separate commands. Throws `GATEWAY_UNREACHABLE` when the socket is closed, hangs
  * or breaks off before the empty line that ends every answer, `ABORTED` when `stop` fires.
  */
-function runtimeCommand(socketPath: string, line: string, stop: AbortSignal): Promise<string> {
+function runtimeCommand(socketPath: string, line: string, stops: Stops, stop: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     if (stop.aborted) {
       reject(stopped(socketPath, stop))
@@ -36,12 +36,12 @@ function runtimeCommand(socketPath: string, line: string, stop: AbortSignal): Pr
     let size = 0
     const socket = createConnection({ path: socketPath })
     const settle = (act: () => void) => {
-      stop.removeEventListener('abort', onAbort)
+      stops.off(stop, onAbort)
       socket.destroy()
       act()
     }
     const onAbort = () => settle(() => reject(stopped(socketPath, stop)))
-    stop.addEventListener('abort', onAbort, { once: true })
+    stops.on(stop, onAbort)
     socket.setTimeout(ANSWER_TIMEOUT_MS, () =>
       settle(() => reject(failure(socketPath, 'no answer within 5 s'))),
     )
@@ -61,6 +61,33 @@ function runtimeCommand(socketPath: string, line: string, stop: AbortSignal): Pr
   })
 }
 
+/** One listener per signal, however many commands wait for it: a call may need one per rule. */
+class Stops {
+  readonly #waiting = new Map<AbortSignal, { readonly acts: Set<() => void>; readonly fire: () => void }>()
+
+  on(stop: AbortSignal, act: () => void): void {
+    let entry = this.#waiting.get(stop)
+    if (entry === undefined) {
+      const acts = new Set<() => void>()
+      const fire = () => {
+        this.#waiting.delete(stop)
+        for (const each of acts) each()
+      }
+      entry = { acts, fire }
+      this.#waiting.set(stop, entry)
+      stop.addEventListener('abort', fire, { once: true })
+    }
+    entry.acts.add(act)
+  }
+
+  off(stop: AbortSignal, act: () => void): void {
+    const entry = this.#waiting.get(stop)
+    if (entry === undefined || !entry.acts.delete(act) || entry.acts.size > 0) return
+    stop.removeEventListener('abort', entry.fire)
+    this.#waiting.delete(stop)
+  }
+}
+
 /** HAProxy takes 10 connections by default (`stats maxconn`), shared with other tools: we use at most these. */
 const MAX_CONNECTIONS = 4
 
@@ -68,6 +95,7 @@ const MAX_CONNECTIONS = 4
 export class HaproxyRuntime {
   readonly socketPath: string
   readonly #waiting: (() => void)[] = []
+  readonly #stops = new Stops()
   #busy = 0
 
   constructor(socketPath: string) {
@@ -78,7 +106,7 @@ export class HaproxyRuntime {
   async command(line: string, stop: AbortSignal): Promise<string> {
     await this.#turn(stop)
     try {
-      return await runtimeCommand(this.socketPath, line, stop)
+      return await runtimeCommand(this.socketPath, line, this.#stops, stop)
     } finally {
       this.#busy--
       this.#waiting.shift()?.()
@@ -92,7 +120,7 @@ export class HaproxyRuntime {
     }
     return new Promise((resolve, reject) => {
       const enter = () => {
-        stop.removeEventListener('abort', leave)
+        this.#stops.off(stop, leave)
         this.#busy++
         resolve()
       }
@@ -100,7 +128,7 @@ export class HaproxyRuntime {
         this.#waiting.splice(this.#waiting.indexOf(enter), 1)
         reject(stopped(this.socketPath, stop))
       }
-      stop.addEventListener('abort', leave, { once: true })
+      this.#stops.on(stop, leave)
       this.#waiting.push(enter)
     })
   }

@@ -3,7 +3,7 @@ import { addressOf } from '../principal-address.ts'
 import { verifiedPrincipal } from '../principal-name.ts'
 import { countOf, estimatedCount, type RecordsCount } from '../records-count.ts'
 import { objectIdsInQuery, templateOf } from '../route-template.ts'
-import { withoutTokens } from '../scrub.ts'
+import { isToken, withoutTokens } from '../scrub.ts'
 import { CANONICAL as C, type CanonicalPlan, canonicalPlan } from './canonical-fields.ts'
 import { readTime } from './iso-or-millis.ts'
 import { ABSENT, type Fields, NO_TEXTS } from './json-fields.ts'
@@ -60,7 +60,7 @@ function readCanonical(f: Fields, plan: CanonicalPlan, line: Line): AccessEvent 
   const id = t.text(C.id, MAX_ID_CHARS)
   const parents = believed ? (t.texts(C.parents, 16, MAX_ID_CHARS) ?? NO_TEXTS) : NO_TEXTS
   const token = verified ? tokenOf(f, t, line) : null
-  const credential = verified ? t.repeated(C.credential, MAX_NAME_CHARS) : null
+  const credential = verified ? credentialOf(t) : null
   const userAgent = t.repeated(C.userAgent, MAX_USER_AGENT_CHARS)
   const latencyMs = t.amount(C.latencyMs, MAX_AMOUNT, true)
   const requestBytes = t.amount(C.requestBytes, MAX_AMOUNT)
@@ -115,11 +115,16 @@ function principalOf(f: Fields, t: TypedFields, line: Line): Principal | null {
     )
   const known = line.knownName(f, C.principalId)
   if (!verified || known === null) return line.addressPrincipal()
-  const name = label === null || label === '' ? id : label
+  const name = label === null || label === '' || isToken(label) ? id : label
   if (known.principal?.kind !== kind || known.principal.label !== name) {
     known.principal = verifiedPrincipal(kind, known.text, name)
   }
   return known.principal
+}
+
+function credentialOf(t: TypedFields): string | null {
+  const credential = t.repeated(C.credential, MAX_NAME_CHARS)
+  return credential === null || isToken(credential) ? null : credential
 }
 
 function tokenOf(f: Fields, t: TypedFields, line: Line): Token | null {

@@ -1,7 +1,7 @@
 import type { Principal } from '../../core/event.ts'
 import type { RawRecord, RejectReason, SourceSettings } from '../format.ts'
 import { type Address, addressOf } from '../principal-address.ts'
-import { showValue } from '../scrub.ts'
+import { isToken, showValue } from '../scrub.ts'
 import { ABSENT, type Fields, NO_TEXTS, NULL, NUMBER, TEXT, wellFormed } from './json-fields.ts'
 import type { KnownText } from './text-table.ts'
 
@@ -48,7 +48,7 @@ export class Line {
     return this.duplicates.length === 0
   }
 
-  /** A text that may name somebody; null unless it is a string that says one thing only. */
+  /** A text that may name somebody; null unless it is a string that says one thing only, and no token. */
   name(f: Fields, slot: number): string | null {
     return this.knownName(f, slot)?.text ?? null
   }
@@ -58,6 +58,8 @@ export class Line {
     if (f.kind(slot) !== TEXT) return null
     const known = f.known(slot)
     if (known.text === '' || known.text.length > MAX_CLAIM_CHARS) return null
+    if (known.token === undefined) known.token = isToken(known.text)
+    if (known.token) return null
     return this.replacedBytes && known.text.includes('\ufffd') ? null : known
   }
 
@@ -98,7 +100,11 @@ export class Line {
     if (kind !== TEXT) return this.nothing('wrong-type', field, f.value(slot))
     const text = f.known(slot).text
     const usable =
-      text !== '' && text.length <= MAX_TENANT_CHARS && !hasControls(text) && !text.includes('\ufffd')
+      text !== '' &&
+      text.length <= MAX_TENANT_CHARS &&
+      !hasControls(text) &&
+      !text.includes('\ufffd') &&
+      !isToken(text)
     return usable ? text : this.nothing('wrong-type', field, text)
   }
 }

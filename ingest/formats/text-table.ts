@@ -13,6 +13,8 @@ export class KnownText {
   /** Undefined until asked for; null when the text is no address. */
   address: Address | null | undefined = undefined
   principal: Principal | null = null
+  /** Whether it is a token rather than a name; undefined until asked for. */
+  token: boolean | undefined = undefined
   /** The number of records that it states; undefined until asked for, null when it states none. */
   count: number | null | undefined = undefined
   /** What an event keeps of it as a user agent; null until asked for. */

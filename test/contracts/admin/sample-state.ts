@@ -109,6 +109,7 @@ export function incidentSample(over: Partial<IncidentView> = {}): IncidentView {
     tenant: 'default',
     entity: 'consumer:orders-svc',
     state: 'open',
+    stale: false,
     severity: 'critical',
     openedAt: at(-200),
     resolvedAt: null,

@@ -142,6 +142,30 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
     },
   },
   {
+    name: 'trimming lines keeps the last and all numbers',
+    run: async ({ store, reopen }) => {
+      await store.trimLines('nothing', 9)
+      await Promise.all(Array.from({ length: 600 }, (_, i) => store.appendLine('audit', `line ${i}`)))
+      const all = await store.readLines('audit', 0, 10_000)
+      const [, during] = await Promise.all([
+        store.appendLine('audit', 'at the same time'),
+        store.readLines('audit', 400, 10_000),
+        store.trimLines('audit', 300),
+      ])
+      expect(during[0]).toEqual(all[400])
+      expect((await store.readLines('audit', 0, 10_000)).slice(0, 300)).toEqual(all.slice(300))
+      expect(await store.readLines('audit', 0, 2)).toEqual(all.slice(300, 302))
+      await store.trimLines('audit', 200)
+      expect((await store.readLines('audit', 0, 1))[0]!.seq).toBe(301)
+      await store.trimLines('audit', 10_000)
+      expect((await store.readLines('audit', 0, 10_000)).map(({ seq }) => seq)).toEqual([601])
+      const again = await reopen()
+      expect((await again.readLines('audit', 0, 10_000)).map(({ seq }) => seq)).toEqual([601])
+      expect(await again.appendLine('audit', 'next')).toBe(602)
+      expect((await again.readLines('audit', 601, 10)).map(({ body }) => body)).toEqual(['next'])
+    },
+  },
+  {
     name: 'a store in order passes its check',
     run: async ({ store }) => {
       await store.check()

@@ -39,6 +39,8 @@ export type Flaw =
   | 'lines-start-again'
   | 'requests-never-settle'
   | 'trims-too-much'
+  | 'trims-the-last-line'
+  | 'trimmed-lines-renumbered'
   | 'mixes-partitions'
   | 'accepts-any-key'
   | 'never-wakes'
@@ -144,12 +146,23 @@ export class MemoryStore implements StateStore {
     checkName(log)
     const lines = this.disk.logs.get(log) ?? []
     this.disk.logs.set(log, lines)
-    lines.push({ seq: lines.length + 1, body })
-    return lines.length
+    const seq = (lines.at(-1)?.seq ?? 0) + 1
+    lines.push({ seq, body })
+    return seq
   }
 
   async readLines(log: string, afterSeq: number, limit: number): Promise<readonly StoredLine[]> {
-    return (this.disk.logs.get(log) ?? []).slice(afterSeq, afterSeq + limit)
+    return (this.disk.logs.get(log) ?? []).filter(({ seq }) => seq > afterSeq).slice(0, limit)
+  }
+
+  async trimLines(log: string, throughSeq: number): Promise<void> {
+    const lines = this.disk.logs.get(log) ?? []
+    const last = this.flaw === 'trims-the-last-line' ? Number.POSITIVE_INFINITY : (lines.at(-1)?.seq ?? 0)
+    const kept = lines.filter(({ seq }) => seq > throughSeq || seq === last)
+    this.disk.logs.set(
+      log,
+      this.flaw === 'trimmed-lines-renumbered' ? kept.map((line, i) => ({ ...line, seq: i + 1 })) : kept,
+    )
   }
 
   async check(): Promise<void> {

@@ -40,6 +40,8 @@ const TWINS: readonly (readonly [Flaw, string])[] = [
   ['lines-start-again', 'everything survives reopening and the epoch goes on'],
   ['requests-never-settle', 'requests wait in order until settled'],
   ['trims-too-much', 'trimming removes up to the bounds and numbers go on'],
+  ['trims-the-last-line', 'trimming lines keeps the last and all numbers'],
+  ['trimmed-lines-renumbered', 'trimming lines keeps the last and all numbers'],
   ['mixes-partitions', 'partitions do not touch each other'],
   ['accepts-any-key', 'keys that not every store can hold are refused'],
   ['never-wakes', 'watchers wake when an outbox grows, until they stop'],

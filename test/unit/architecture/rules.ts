@@ -64,7 +64,12 @@ const DOORS: Readonly<Record<string, RegExp>> = {
 }
 
 /** Edges of the engine: they wait, and are told the time. */
-const ENGINE_EDGES = ['engine/worker.ts', 'engine/owned-partition.ts', 'engine/outbox-reader.ts']
+const ENGINE_EDGES = [
+  'engine/worker.ts',
+  'engine/owned-partition.ts',
+  'engine/outbox-cursor.ts',
+  'engine/outbox-reader.ts',
+]
 
 const MAX_LINES = 400
 

@@ -41,7 +41,7 @@ function counted(records: readonly SourcedRecord[], lasting: boolean): number {
       { source, lasting, close: async () => undefined },
       record,
     )
-    ingest.decodeRaw({ offset, bytes, receivedAt, ...kept }, (event) => {
+    ingest.decodeJournal({ offset, bytes, receivedAt, ...kept }, (event) => {
       if (state.isNew(event.source)) count++
     })
   }

@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ACTIVITY, CORE, FIXED_BYTES, LEVEL_WEIGHT, MEAN, SEEN } from '../../../baseline/layout.ts'
+import { combine } from '../../../engine/combine.ts'
 import type { Partition } from '../../../engine/partition.ts'
+import { stateOf } from '../../../engine/profile-state.ts'
 import {
   burst,
   call,
@@ -197,17 +199,122 @@ describe('slow growth', () => {
 })
 
 describe('a caller whose incident nobody ends', () => {
-  it('is STALE after the longest freeze, so that learning resumes', () => {
-    const engine = trained({ mode: 'observe' })
-    const days = Array.from({ length: 3 * 48 + 4 }, (_, i) => i * HOUR_MS * 0.5)
-    const told = play(engine, inOrder(...days.map((offset) => download(NIGHT + offset, 30))))
-    const [incident] = engine.book.openIncidents()
-    expect(told.alerts.filter((a) => a.transition === 'opened')).toHaveLength(1)
-    expect(incident!.stale).toBe(true)
+  /** A caller that asks for ten times as much from NIGHT on, every half hour. */
+  const shift = (days: number, from = NIGHT) =>
+    inOrder(
+      ...Array.from({ length: days * 48 }, (_, i) =>
+        burst(habit.principal, from + i * 0.5 * HOUR_MS, 30, 1_000, { records: 50, responseBytes: 20_000 }),
+      ),
+    )
+  const flag = (engine: Partition) => {
     const view = engine.residents.slab.at(engine.residents.find('default', habit.principal))
-    expect(view.bytes[view.base + CORE.flags]! & 1).toBe(1)
+    return { stale: (view.bytes[view.base + CORE.flags]! & 1) === 1, view }
+  }
+  const newest = (engine: Partition) => stateOf(flag(engine).view)
+
+  it('is STALE after the longest freeze, told once more with the time at which that was due', () => {
+    const engine = trained({ mode: 'observe' })
+    const { alerts } = play(engine, shift(4))
+    const reminders = alerts.filter((a) => a.reminder)
+    expect(reminders).toHaveLength(1)
+    expect(reminders[0]).toMatchObject({ transition: 'escalated', incident: alerts[0]!.incident })
+    expect(reminders[0]!.summary).toContain('open for 3 days and not acted on: learning resumes')
+    expect(Date.parse(reminders[0]!.time)).toBe(Date.parse(alerts[0]!.time) + 3 * DAY_MS)
+    expect(engine.book.ofId(alerts[0]!.incident)!.stale).toBe(true)
+    expect(newest(engine)).toBe('STALE')
+  })
+
+  it('comes due by time alone, when nobody calls any more', () => {
+    const engine = trained({ mode: 'observe', values: { quietSeconds: 604_800 } })
+    const [opened] = play(engine, download()).alerts
+    engine.tick(Date.parse(opened!.time) + 3 * DAY_MS - 1)
+    expect(newest(engine)).not.toBe('STALE')
+    engine.tick(Date.parse(opened!.time) + 3 * DAY_MS)
+    expect(newest(engine)).toBe('STALE')
+    expect(drain(engine).alerts.map((a) => a.reminder)).toEqual([true])
+  })
+
+  it('is judged by its peers alone, at half weight, and the parts still add up', () => {
+    const engine = trained({ mode: 'observe' })
+    play(engine, shift(3))
+    const before = engine.step(call(NIGHT + 3 * DAY_MS - HOUR_MS, habit.principal, { records: 500 }))
+      .surprise!
+    engine.tick(NIGHT + 3 * DAY_MS + 30 * 60_000)
+    drain(engine)
+    const event = call(NIGHT + 3 * DAY_MS + 31 * 60_000, habit.principal, { records: 500 })
+    const { surprise } = engine.step(event)
+    expect(surprise).toBeLessThan(before / 2)
+    expect(combine(engine.judge.parts)).toBe(surprise)
+    expect(engine.judge.parts.map((p) => p.detector)).toEqual(['volume'])
+    const { view } = flag(engine)
+    const prior = engine.knowledge.active.prior
+    const [reason] = engine.judge.explain(event, view, prior).reasons
+    expect(reason!.comparedWith).toBe('peers')
+    // What the detector itself says, by the peers, is twice what counts.
+    const section = engine.judge.sections[0]!
+    const asked = { event, profile: view, prior, newHour: false }
+    expect(engine.judge.parts[0]!.surprise).toBe(engine.judge.detectors[0]!.score(asked, section) / 2)
+  })
+
+  it('learns again, no faster than its own history allows, until a whole day lies within it', () => {
+    const engine = trained({ mode: 'observe' })
+    play(engine, shift(3))
+    const frozen = learnt(engine)
+    play(engine, shift(1, NIGHT + 3 * DAY_MS))
+    const day = () => flag(engine).view.f32[flag(engine).view.base / 4 + MEAN / 4 + 7]!
+    expect(learnt(engine)).not.toEqual(frozen)
+    const means: number[] = [day()]
+    for (let d = 4; d < 90 && newest(engine) === 'STALE'; d++) {
+      play(engine, shift(1, NIGHT + d * DAY_MS))
+      means.push(day())
+    }
+    expect(newest(engine)).not.toBe('STALE')
+    // Records per day: a step of ln 10 and more is not swallowed in a day.
+    expect(means.length).toBeGreaterThan(2)
+    for (let i = 1; i < means.length; i++) expect(means[i]! - means[i - 1]!).toBeLessThan(0.5)
+  })
+
+  it('stays what it is when it goes quiet, and is trusted again when a person closes it', () => {
+    const engine = trained({ mode: 'observe' })
+    play(engine, shift(3))
+    const [incident] = engine.book.openIncidents()
+    engine.tick(Date.parse(incident!.transitions[0]!.time) + 3 * DAY_MS)
     engine.tick(engine.clock.now + 2 * HOUR_MS)
-    expect(view.bytes[view.base + CORE.flags]! & 1).toBe(0)
+    expect(engine.book.openCount).toBe(0)
+    expect(newest(engine)).toBe('STALE')
+
+    const other = trained({ mode: 'observe' })
+    play(other, shift(3))
+    other.tick(Date.parse(incident!.transitions[0]!.time) + 3 * DAY_MS)
+    expect(newest(other)).toBe('STALE')
+    other.close([...other.book.openIncidents()][0]!.id, 'accept')
+    expect(newest(other)).not.toBe('STALE')
+  })
+
+  it('is not STALE while something holds it, and counts from the end of the last hold', () => {
+    const engine = trained()
+    const { alerts, decisions } = play(engine, shift(4))
+    expect(decisions.length).toBeGreaterThan(0)
+    expect(alerts.filter((a) => a.reminder)).toEqual([])
+    expect(newest(engine)).not.toBe('STALE')
+  })
+})
+
+describe('retention', () => {
+  it('drops idle profiles and resolved incidents after 90 days by default, and not before', () => {
+    const engine = trained({ mode: 'observe' })
+    const [opened] = play(engine, download()).alerts
+    const known = () => ({
+      profile: engine.residents.find('default', habit.principal) >= 0,
+      incident: engine.book.ofId(opened!.incident) !== undefined,
+    })
+    engine.book.takeChanges()
+    // A day is swept when it begins.
+    engine.tick(NIGHT + 89 * DAY_MS)
+    expect(known()).toEqual({ profile: true, incident: true })
+    engine.tick(NIGHT + 92 * DAY_MS)
+    expect(known()).toEqual({ profile: false, incident: false })
+    expect(engine.book.takeChanges().removed).toEqual([opened!.incident])
   })
 })
 

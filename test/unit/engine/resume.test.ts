@@ -28,6 +28,7 @@ function worker(store: MemoryStore, texts: readonly string[]) {
     {
       store,
       log,
+      outboxReaders: [],
       detectors: DETECTORS,
       settings: () => ({ version: 1, values: DEFAULT_SETTINGS, modes: [], allow: [] }),
       maxPrincipals: 100,
