@@ -5,6 +5,11 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
   replay: () => import('./replay.ts'),
   latency: () => import('./latency.ts'),
   crash: () => import('./crash.ts'),
+  nab: () => import('./public/nab.ts'),
+  'nab-constants': () => import('./public/nab-constants.ts'),
+  github: () => import('./public/github.ts'),
+  edgar: () => import('./public/edgar.ts'),
+  peers: () => import('./peers/peers.ts'),
   compare: () => import('./report/compare.ts'),
 }
 

@@ -1,4 +1,4 @@
-import type { Series } from './series.ts'
+import type { Series } from './nab-series.ts'
 
 /** Weights of one application profile of the benchmark. */
 export interface Profile {

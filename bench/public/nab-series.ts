@@ -1,4 +1,4 @@
-import type { PublicData } from '../public-data.ts'
+import type { PublicData } from './data.ts'
 
 /** One file of the Numenta Anomaly Benchmark, in file order: times repeat and step back in some. */
 export interface Series {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { CurfewError } from '../core/errors.ts'
+import { CurfewError } from '../../core/errors.ts'
 
 /** Where each public data set comes from; told when one of its files is absent. */
 const ORIGINS = {
@@ -68,6 +68,6 @@ function optionOf(args: readonly string[]): string | undefined {
 
 function defaultFolder(): string {
   const here = fileURLToPath(new URL('.', import.meta.url))
-  const root = here.endsWith(join('dist', 'bench', '/')) ? '../..' : '..'
+  const root = here.endsWith(join('dist', 'bench', 'public', '/')) ? '../../..' : '../..'
   return join(here, root, '../shared/data')
 }
