@@ -110,7 +110,7 @@ function measured(copy: string, data: string, constants: readonly Constant[]): R
     writeFileSync(path, original)
   }
   const range = Number((Math.max(...scores) - Math.min(...scores)).toFixed(6))
-  metrics['range'] = { value: range, unit: 'points', better: 'lower', tolerance: 0.5, floor: MOST_RANGE }
+  metrics.range = { value: range, unit: 'points', better: 'lower', tolerance: 0.5, floor: MOST_RANGE }
   return metrics
 }
 

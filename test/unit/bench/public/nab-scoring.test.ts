@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { NabScorer, PROFILES, type ProfileName, type Scores } from '../../../bench/public/nab-scoring.ts'
-import { readSeries, type Series } from '../../../bench/public/nab-series.ts'
-import { PublicData } from '../../../bench/public/data.ts'
+import { PublicData } from '../../../../bench/public/data.ts'
+import { NabScorer, PROFILES, type ProfileName, type Scores } from '../../../../bench/public/nab-scoring.ts'
+import { readSeries, type Series } from '../../../../bench/public/nab-series.ts'
 
 interface Expected {
   readonly best_threshold: number
