@@ -45,7 +45,7 @@ export function plotSvg(frame: PlotFrame, curves: readonly Curve[]): string {
     ...grid(frame, axes),
     ...styled.map((curve) => polyline(curve, axes)),
     ...styled.flatMap((curve, i) => legend(curve, i)),
-    ...(frame.marks ?? []).flatMap((mark, i) => markShape(mark, styled.length + i, axes)),
+    ...(frame.marks ?? []).flatMap((mark, i) => markShape(mark, i, styled.length, axes)),
     '</svg>',
   ]
   return `${parts.join('\n')}\n`
@@ -119,9 +119,14 @@ function logTicks([low, high]: readonly [number, number]): readonly number[] {
   return ticks
 }
 
+/** Drawn in steps: between two thresholds there is nothing to choose, so the left value holds. */
 function polyline(curve: Styled, axes: Axes): string {
-  const points = curve.points.map(([x, y]) => `${fixed(axes.x(x))},${fixed(axes.y(y))}`)
-  const kept = points.filter((point, i) => point !== points[i - 1])
+  const corners = curve.points.flatMap(([x, y], i) => {
+    const corner = `${fixed(axes.x(x))},${fixed(axes.y(y))}`
+    const before = curve.points[i - 1]
+    return before === undefined ? [corner] : [`${fixed(axes.x(x))},${fixed(axes.y(before[1]))}`, corner]
+  })
+  const kept = corners.filter((corner, i) => corner !== corners[i - 1])
   const width = curve.kind === 'own' ? 2.6 : 1.8
   return `<polyline points="${kept.join(' ')}" fill="none" stroke="${curve.colour}" stroke-width="${width}" stroke-linejoin="round"${dashed(curve)}/>`
 }
@@ -137,13 +142,19 @@ function legend(curve: Styled, row: number): readonly string[] {
 
 function markShape(
   mark: { readonly name: string; readonly x: number; readonly y: number },
-  row: number,
+  place: number,
+  curves: number,
   axes: Axes,
 ): readonly string[] {
+  const row = curves + place
   const legendX = WIDTH - RIGHT + 33
   const legendY = TOP + 10 + row * LEGEND_STEP
+  const letter = String.fromCharCode('A'.charCodeAt(0) + place)
   const diamond = (x: number, y: number) =>
-    `<path d="M${fixed(x)} ${fixed(y - 7)}l7 7l-7 7l-7 -7z" fill="#f0e442" stroke="#1b1b1b"/>`
+    [
+      `<path d="M${fixed(x)} ${fixed(y - 10)}l10 10l-10 10l-10 -10z" fill="#f0e442" stroke="#1b1b1b"/>`,
+      `<text x="${fixed(x)}" y="${fixed(y + 4)}" font-size="11" text-anchor="middle">${letter}</text>`,
+    ].join('')
   return [
     diamond(axes.x(mark.x), axes.y(mark.y)),
     diamond(legendX, legendY),

@@ -14,7 +14,7 @@ const frame: PlotFrame = {
 const curve = (points: Curve['points']): Curve => ({ name: 'one & two', kind: 'own', points })
 
 describe('a plot', () => {
-  it('puts decades at equal distances and clamps what lies outside', () => {
+  it('puts decades at equal distances and clamps what lies outside, in steps', () => {
     const svg = plotSvg(frame, [
       curve([
         [0, 0],
@@ -22,7 +22,7 @@ describe('a plot', () => {
         [1000, 2],
       ]),
     ])
-    expect(svg).toContain('points="78,454 366,264 654,74"')
+    expect(svg).toContain('points="78,454 366,454 366,264 654,264 654,74"')
   })
 
   it('escapes names, shows every curve in the legend, and is the same text each time', () => {
