@@ -44,7 +44,7 @@ export async function run(args: readonly string[]): Promise<void> {
       xLabel: 'clients looked at, most surprising first',
       yLabel: 'refused clients among them',
       x: [5, CURVE_END],
-      y: [0, day.refused.size],
+      y: [0, 5 * Math.ceil(day.refused.size / 5)],
       percent: false,
     },
   })

@@ -15,7 +15,7 @@ const calls: readonly Call[] = Array.from({ length: 500 }, (_, i) => ({
   responseBytes: i === 480 ? 5_000_000 : 800 + (i % 7) * 100,
 }))
 
-describe('the engine of the public benchmarks', () => {
+describe('the engine of the public benchmarks', { timeout: 60_000 }, () => {
   it('gives the surprises of `curfew replay --scores`', async () => {
     const lines = calls.map(({ principal, ...rest }) =>
       JSON.stringify({ ...rest, principal: { kind: 'consumer', id: principal } }),
