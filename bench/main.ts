@@ -1,19 +1,36 @@
+import { CurfewError } from '../core/errors.ts'
+
 const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>> = {
   parse: () => import('./parse.ts'),
   replay: () => import('./replay.ts'),
   latency: () => import('./latency.ts'),
   crash: () => import('./crash.ts'),
+  nab: () => import('./public/nab.ts'),
+  'nab-constants': () => import('./public/nab-constants.ts'),
+  github: () => import('./public/github.ts'),
+  edgar: () => import('./public/edgar.ts'),
+  peers: () => import('./peers/peers.ts'),
+  compare: () => import('./report/compare.ts'),
 }
 
-/** `npm run bench -- NAME [options]`: one benchmark; its last line on standard output is JSON. */
+/**
+ * `npm run bench -- NAME [options]`: one benchmark; its last line on standard output is JSON. Exit code 2,
+ * with one line that says why, for bad usage, an absent data file or a damaged result file.
+ */
 const [name, ...args] = process.argv.slice(2)
 const load = name === undefined ? undefined : BENCHMARKS[name]
 if (load === undefined) {
   process.stderr.write(
-    `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [--runs N] [--lines N]\n`,
+    `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [options]; see docs/benchmarks.md\n`,
   )
   process.exitCode = 2
 } else {
   const benchmark = await load()
-  await benchmark.run(args)
+  try {
+    await benchmark.run(args)
+  } catch (error) {
+    if (!(error instanceof CurfewError) || error.code !== 'USAGE') throw error
+    process.stderr.write(`bench: ${error.message}\n`)
+    process.exitCode = 2
+  }
 }
