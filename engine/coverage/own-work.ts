@@ -55,7 +55,9 @@ export class OwnWork {
     }
     const first = this.lags[0]!
     const grown = lagMs - first.lagMs
-    const grows = time - first.time >= GROWTH_MS * 0.9 && grown >= GROWTH_MS / 2
+    const passed = time - first.time
+    // What jumps by more than the time that passed is a backlog that was found, not one that grew.
+    const grows = passed >= GROWTH_MS * 0.9 && grown >= GROWTH_MS / 2 && grown <= passed + MAX_LAG_MS
     if (lagMs < MAX_LAG_MS || !grows || this.open.length > 0) return
     const summary = `Judging is ${Math.round(lagMs / SECOND_MS)} s behind the log and falls further behind: ${Math.round(grown / SECOND_MS)} s more within 2 minutes.`
     this.start({ id: idOf('cov', 'lag', time), kind: 'lag', openedAt: time, from: time - lagMs, summary })

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import type { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 
-/** A log shipper between a gateway and a topic that can be told to lose lines. */
+/** A log shipper between a gateway and partitions 1 and 2 of a topic (0 holds the past) that can be told to lose lines. */
 export interface DroppingForwarder {
   /** UDP port on 127.0.0.1. */
   readonly port: number
@@ -25,7 +25,7 @@ export async function startDroppingForwarder(client: KafkaClient, topic: string)
       return
     }
     counts.sent++
-    waiting.push({ partition: number % 2, value: message })
+    waiting.push({ partition: 1 + (number % 2), value: message })
   })
   const timer = setInterval(() => {
     const messages = waiting

@@ -71,7 +71,7 @@ describe.skipIf(missing !== null)('what HAProxy served and Curfew did not see', 
     for (const topic of ['edge', 'partner']) {
       // A broker under load announces a topic before it hosts it.
       await eventually(`the topic ${topic}`, () =>
-        client.createTopic(topic, 2, { 'retention.ms': '-1' }).then(
+        client.createTopic(topic, 3, { 'retention.ms': '-1' }).then(
           () => true,
           () => null,
         ),
@@ -193,7 +193,7 @@ admin:
       const isNow = judgedTo !== null && Date.now() - Date.parse(judgedTo) < 45_000
       return isNow && feeds.length === 5 ? feeds : null
     })
-    await sleep(125_000)
+    await sleep(90_000)
     expect(allTold()).toEqual([])
 
     const at = Date.now()

@@ -25,13 +25,16 @@ describe('Curfew watching itself', () => {
   it('tells of a lag that grows, not of one that shrinks or stays', () => {
     const growing = new OwnWork('default')
     const shrinking = new OwnWork('default')
+    const found = new OwnWork('default')
     for (let s = 0; s <= 300; s += 5) {
       growing.lag(T + s * 1_000, s * 1_000)
+      found.lag(T + s * 1_000, s < 60 ? 0 : 8 * 86_400_000 - s * 60_000)
       shrinking.lag(T + s * 1_000, 15 * 86_400_000 - s * 60_000)
     }
     expect(growing.outputs.map(({ transition }) => transition)).toEqual(['opened'])
     expect(growing.outputs[0]!.summary).toContain('falls further behind')
     expect(shrinking.outputs).toEqual([])
+    expect(found.outputs).toEqual([])
   })
 
   it('goes on with what an earlier process told', () => {
