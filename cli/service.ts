@@ -225,7 +225,7 @@ export class Service {
         observer: workerObserver(metrics),
         // At once when enforcement lives in this process.
         onOutbox: (_, entries) => this.outbox?.handOn(entries),
-      onLost: (detail) => this.safety?.lost(detail) ?? latchLost(config, this.store, detail, clock),
+        onLost: (detail) => this.safety?.lost(detail) ?? latchLost(config, this.store, detail, clock),
         clock,
         logger,
         ticks: this.parts.ticks ?? true,
