@@ -1,9 +1,6 @@
 import type { HoldProof } from '../core/decision.ts'
 import { isoTime, SECOND_MS } from '../core/time.ts'
-import { isLive, type LedgerEntry } from './ledger.ts'
-
-/** What the traffic has shown about a decision: refused, let through what it should refuse, or nothing yet. */
-export type ProofState = 'held' | 'leaking' | 'untested'
+import { isLive, type LedgerEntry, type ProofState } from './ledger.ts'
 
 /** A served call counts as a leak only this much later than the slowest gateway must have had the rule. */
 const LEAK_SLACK_MS = 10 * SECOND_MS

@@ -1,5 +1,4 @@
 import type { Decision } from '../core/decision.ts'
-import type { ProofState } from './hold-proof.ts'
 
 /** Where a decision stands. The last four are ends. */
 export type EnforcementStatus =
@@ -12,6 +11,9 @@ export type EnforcementStatus =
   | 'expired'
   | 'released'
   | 'superseded'
+
+/** What the traffic has shown about a decision: refused, let through what it should refuse, or nothing yet. */
+export type ProofState = 'held' | 'leaking' | 'untested'
 
 /** One thing done at one gateway, as it came out. `time` is ISO 8601. */
 export interface Receipt {
