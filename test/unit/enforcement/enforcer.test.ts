@@ -82,27 +82,6 @@ describe('accepting', () => {
   })
 })
 
-describe('proof of hold', () => {
-  it('is shown, and a leak is told once', async () => {
-    const leaks: string[] = []
-    const { enforcer } = await started({
-      gateways: [new TestGateway('a')],
-      onLeak: ({ decision: { id }, proof }) => leaks.push(`${id} ${proof?.state}`),
-    })
-    await enforcer.accept(decision())
-    await becomes(enforcer, 'dec_1', 'in-force')
-    expect(enforcer.view('dec_1')?.proof).toEqual({ state: 'untested', at: null })
-    enforcer.noteProof({ decision: 'dec_1', proof: 'held', at: START + 70 })
-    expect(enforcer.view('dec_1')?.proof?.state).toBe('held')
-    enforcer.noteProof({ decision: 'dec_1', proof: 'leaking', at: START + 10_050 })
-    expect(leaks).toEqual([])
-    enforcer.noteProof({ decision: 'dec_1', proof: 'leaking', at: START + 10_051 })
-    enforcer.noteProof({ decision: 'dec_1', proof: 'leaking', at: START + 20_051 })
-    enforcer.noteProof({ decision: 'dec_unknown', proof: 'held', at: START })
-    expect(leaks).toEqual(['dec_1 leaking'])
-  })
-})
-
 describe('the ladder', () => {
   const block = { id: 'dec_2', action: 'block', limit: null } as const
 
