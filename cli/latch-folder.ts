@@ -20,7 +20,9 @@ export interface LatchState {
   readonly latches: readonly Latch[]
   /** Ids of latches that were resumed. */
   readonly resumed: readonly string[]
-  /** Ids of latches whose rules the running Curfew has lifted everywhere. */
+  /** Ids of latches that a running Curfew holds to. */
+  readonly seen: readonly string[]
+  /** Ids of latches whose rules the running Curfew has lifted. */
   readonly lifted: readonly string[]
 }
 
@@ -30,13 +32,15 @@ export interface ResumeRequest {
   readonly reason: string
 }
 
-export const NO_LATCHES: LatchState = { latches: [], resumed: [], lifted: [] }
+export const NO_LATCHES: LatchState = { latches: [], resumed: [], seen: [], lifted: [] }
 
 const CAUSES: readonly LatchCause[] = ['panic', 'baselines-lost']
 const LATCH_FILE = /^latch-(panic|baselines-lost)-([a-z0-9_-]{1,64})\.json$/
-const MARK_FILE = /^(resumed|lifted)-([a-z0-9_-]{1,64})\.json$/
+const MARK_FILE = /^(resumed|seen|lifted)-([a-z0-9_-]{1,64})\.json$/
 const REQUEST_FILE = /^resume-[0-9a-z-]{1,64}\.json$/
 const MAX_TEXT = 500
+
+type Mark = 'resumed' | 'seen' | 'lifted'
 
 /**
  * Latches on this machine, one file each, so that commands and a running Curfew never overwrite one another. A
@@ -60,7 +64,7 @@ export class LatchFolder {
       throw this.failed('cannot be read', cause)
     })
     const latches: Latch[] = []
-    const marks: Record<'resumed' | 'lifted', string[]> = { resumed: [], lifted: [] }
+    const marks: Record<Mark, string[]> = { resumed: [], seen: [], lifted: [] }
     const requests: ResumeRequest[] = []
     for (const name of names.sort()) {
       const [, cause, latch] = LATCH_FILE.exec(name) ?? []
@@ -69,7 +73,7 @@ export class LatchFolder {
         const { time, reason } = await this.content(name)
         latches.push({ id: latch, cause: cause as LatchCause, time, reason })
       } else if (mark !== undefined && marked !== undefined) {
-        marks[mark as 'resumed' | 'lifted'].push(marked)
+        marks[mark as Mark].push(marked)
       } else if (REQUEST_FILE.test(name)) {
         requests.push({ file: name, reason: (await this.content(name)).reason })
       }
@@ -85,11 +89,11 @@ export class LatchFolder {
   async addResumed(id: string): Promise<void> {
     await this.write(`resumed-${id}.json`, {})
     for (const cause of CAUSES) await rm(join(this.folder, `latch-${cause}-${id}.json`), { force: true })
-    await rm(join(this.folder, `lifted-${id}.json`), { force: true })
+    for (const mark of ['seen', 'lifted']) await rm(join(this.folder, `${mark}-${id}.json`), { force: true })
   }
 
-  async addLifted(id: string): Promise<void> {
-    await this.write(`lifted-${id}.json`, {})
+  async mark(mark: 'seen' | 'lifted', id: string): Promise<void> {
+    await this.write(`${mark}-${id}.json`, {})
   }
 
   async addRequest(name: string, time: string, reason: string): Promise<void> {

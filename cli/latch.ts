@@ -28,8 +28,9 @@ export function merged(a: LatchState, b: LatchState): LatchState {
   const resumed = union(a.resumed, b.resumed).slice(-MAX_RESUMED)
   const latches = new Map([...a.latches, ...b.latches].map((latch) => [latch.id, latch]))
   for (const id of resumed) latches.delete(id)
+  const seen = union(a.seen, b.seen).filter((id) => latches.has(id))
   const lifted = union(a.lifted, b.lifted).filter((id) => latches.has(id))
-  return { latches: [...latches.values()], resumed, lifted }
+  return { latches: [...latches.values()], resumed, seen, lifted }
 }
 
 /** The latches as the store has them. Throws what the store throws. */
@@ -116,8 +117,9 @@ export class LatchKeeper {
     await this.note({ ...NO_LATCHES, latches: [latch] })
   }
 
-  async setLifted(id: string): Promise<void> {
-    await this.note({ ...NO_LATCHES, lifted: [id] })
+  /** Tells whoever latched that this Curfew holds to it, or that it has lifted what it held. */
+  async mark(mark: 'seen' | 'lifted', id: string): Promise<void> {
+    if (!this.state[mark].includes(id)) await this.note({ ...NO_LATCHES, [mark]: [id] })
   }
 
   private async note(more: LatchState): Promise<void> {
@@ -129,11 +131,12 @@ export class LatchKeeper {
 
   private async copy(local: LatchState, storeToo: boolean): Promise<void> {
     const { folder, store } = this.options
-    const { latches, resumed, lifted } = this.state
+    const { latches, resumed } = this.state
     const here = new Set(local.latches.map(({ id }) => id))
     for (const latch of latches) if (!here.has(latch.id)) await folder.add(latch)
     for (const id of resumed) if (here.has(id) || !local.resumed.includes(id)) await folder.addResumed(id)
-    for (const id of lifted) if (!local.lifted.includes(id)) await folder.addLifted(id)
+    for (const mark of ['seen', 'lifted'] as const)
+      for (const id of this.state[mark]) if (!local[mark].includes(id)) await folder.mark(mark, id)
     if (storeToo && JSON.stringify(merged(this.stored, this.state)) !== JSON.stringify(this.stored))
       this.stored = await storeLatches(store, this.state)
   }

@@ -40,8 +40,10 @@ export interface LiftOptions {
 }
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
-/** A running Curfew that sees the latch has lifted everything by then. */
-const PATIENCE_MS = 5_000
+/** A running Curfew has seen the latch by then, */
+const SEEN_MS = 5_000
+/** and has lifted everything by then. */
+const LIFTED_MS = 40_000
 const POLL_MS = 100
 
 /**
@@ -79,10 +81,12 @@ export async function liftInStore(config: Config, options: LiftOptions): Promise
 
 /** Waits for a running Curfew to say that it lifted everything for a latch. */
 async function isLifted(id: string, folder: LatchFolder | null, store: StateStore | null): Promise<boolean> {
-  for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
+  let patience = SEEN_MS
+  for (let waited = 0; waited < patience; waited += POLL_MS) {
     const places = [folder === null ? NO_LATCHES : await folder.read()]
     if (store !== null) places.push(await storedLatches(store))
     if (places.some(({ lifted }) => lifted.includes(id))) return true
+    if (places.some(({ seen }) => seen.includes(id))) patience = LIFTED_MS
     await sleep(POLL_MS)
   }
   return false

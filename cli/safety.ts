@@ -105,7 +105,7 @@ export class Safety {
     const troubles = await enforcer.liftAll(this.latches.reason() ?? 'curfew panic')
     const own = this.parts.config.enforcement.gateways.find(({ kind }) => kind === 'decision')?.name
     // Other gateways are asked by the command itself, and go on being asked by their reconcilers.
-    if (!troubles.some(({ gateway }) => gateway === own)) await this.latches.setLifted(panic.id)
+    if (!troubles.some(({ gateway }) => gateway === own)) await this.latches.mark('lifted', panic.id)
   }
 
   /** A decision changed: one that came to nothing must not count as a hold. */
@@ -134,6 +134,7 @@ export class Safety {
         { latch: latch.id, cause: latch.cause, reason: latch.reason },
         'Curfew only observes until resumed',
       )
+      await this.latches.mark('seen', latch.id)
       await listener.alert(latchNotice(latch, clock.now()))
       this.announced.add(latch.id)
     }

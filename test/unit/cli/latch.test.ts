@@ -119,10 +119,11 @@ describe('a running Curfew', () => {
 
 describe('merging', () => {
   it('keeps no lifted mark and no latch beyond its end', () => {
-    const a = { latches: [latch], resumed: [], lifted: [latch.id] }
+    const a = { latches: [latch], resumed: [], seen: [latch.id], lifted: [latch.id] }
     expect(merged(a, { ...NO_LATCHES, resumed: [latch.id] })).toEqual({
       latches: [],
       resumed: [latch.id],
+      seen: [],
       lifted: [],
     })
   })
