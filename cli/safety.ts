@@ -134,7 +134,9 @@ export class Safety {
         { latch: latch.id, cause: latch.cause, reason: latch.reason },
         'Curfew only observes until resumed',
       )
-      await this.latches.mark('seen', latch.id)
+      // At once, and whether the store can be written or not.
+      listener.enforcer.recheck()
+      await this.latches.mark('seen', latch.id).catch(() => undefined)
       await listener.alert(latchNotice(latch, clock.now()))
       this.announced.add(latch.id)
     }

@@ -1,8 +1,9 @@
 import type { Decision } from '../core/decision.ts'
 import { profileKey } from '../core/event.ts'
-import { wallTime } from '../core/time.ts'
+import { isoTime, wallTime } from '../core/time.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
-import { type EnforcementStatus, isLive, type LedgerEntry } from './ledger.ts'
+import { proofOf } from './hold-proof.ts'
+import { type EnforcementStatus, type EnforcementView, isLive, type LedgerEntry } from './ledger.ts'
 import { covers, strengthOf } from './plan.ts'
 
 /** How one gateway stands to one rule, as far as this process knows. */
@@ -134,4 +135,20 @@ export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter
   if (rule === null || entry.issuedAt === null || targets.length === 0) return null
   const delays = targets.map((gateway) => capabilityFor(gateway, rule)?.worstCaseDelayMs ?? 0)
   return entry.issuedAt + Math.max(...delays)
+}
+
+/** A decision as people see it; `targets` are the gateways that should hold it. */
+export function viewOf(entry: LedgerEntry, targets: readonly GatewayAdapter[]): EnforcementView {
+  const time = (at: number | null): string | null => (at === null ? null : isoTime(at))
+  const { decision, status, statusReason, issuedAt, until, receipts } = entry
+  return {
+    decision,
+    status,
+    statusReason,
+    issuedAt: time(issuedAt),
+    until: time(until),
+    effectiveBy: time(effectiveBy(entry, targets)),
+    proof: proofOf(entry),
+    receipts,
+  }
 }

@@ -10,10 +10,11 @@ import {
   staleReason,
   statusFrom,
   supersedes,
+  viewOf,
 } from './enforcer-judgement.ts'
 import type { EnforcerOptions } from './enforcer-options.ts'
 import type { GatewayAdapter, Rule } from './gateway.ts'
-import { proofOf, withProof } from './hold-proof.ts'
+import { withProof } from './hold-proof.ts'
 import {
   type ChangeOutcome,
   conflict,
@@ -350,6 +351,11 @@ export class Enforcer {
     if (proof.proof === 'leaking') this.#options.onLeak?.(this.#viewOf(next))
   }
 
+  /** Asks again at every gateway what may stand, at once. */
+  recheck(): void {
+    this.#wake()
+  }
+
   /** Gateways that may disagree with what is desired, and why. */
   troubles(): readonly { readonly gateway: string; readonly trouble: string }[] {
     return this.#reconcilers.flatMap(({ gateway, trouble }) =>
@@ -381,17 +387,7 @@ export class Enforcer {
   }
 
   #viewOf(entry: LedgerEntry): EnforcementView {
-    const by = effectiveBy(entry, this.#admission.targets(entry.decision))
-    return {
-      decision: entry.decision,
-      status: entry.status,
-      statusReason: entry.statusReason,
-      issuedAt: entry.issuedAt === null ? null : isoTime(entry.issuedAt),
-      until: entry.until === null ? null : isoTime(entry.until),
-      effectiveBy: by === null ? null : isoTime(by),
-      proof: proofOf(entry),
-      receipts: entry.receipts,
-    }
+    return viewOf(entry, this.#admission.targets(entry.decision))
   }
 }
 

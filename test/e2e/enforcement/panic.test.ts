@@ -266,9 +266,9 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
 
   it('with the store away too, the latch on this machine holds', async () => {
     const running = await start()
+    await sleep(3_000)
     redis.pause()
-    const stopped = command('panic')
-    const { code, stdout } = await stopped
+    const { code, stdout } = await command('panic')
     redis.resume()
     expect(stdout).toContain('Curfew is latched to observe')
     expect(stdout).toMatch(/store: cannot be used|a running Curfew has seen the latch/)
