@@ -20,6 +20,8 @@ export interface Removal {
 
 /** One call of a gateway's control plane may take this long. */
 const CALL_MS = 15_000
+/** Many removals at once may take this long before they are tried one by one. */
+const MANY_MS = 30_000
 
 /**
  * Removes rules with our mark from each gateway, then looks again. A gateway or rule that fails holds up no
@@ -46,8 +48,12 @@ async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boole
       results.set(rule.id, { rule, result: dryRun ? 'would be removed' : 'not removed' })
     }
     if (dryRun) return done(results.size === 0, null)
-    for (const entry of results.values()) entry.result = await removeOne(gateway, entry.rule.id)
-    const left = (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)
+    let left = await removeTogether(gateway, results, wanted)
+    for (const { id } of left) {
+      const entry = results.get(id)
+      if (entry !== undefined) entry.result = await removeOne(gateway, id)
+    }
+    if (left.length > 0) left = (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)
     for (const rule of left) {
       const entry = results.get(rule.id)
       if (entry === undefined) results.set(rule.id, { rule, result: 'came meanwhile: is a Curfew running?' })
@@ -60,6 +66,26 @@ async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boole
 }
 
 const REMOVED = 'removed'
+
+/** Removes in few calls where the gateway can; returns what is still there of what is wanted gone. */
+async function removeTogether(
+  gateway: GatewayAdapter,
+  results: ReadonlyMap<string, { rule: Rule; result: string }>,
+  wanted: Wanted,
+): Promise<readonly Rule[]> {
+  if (gateway.removeMany === undefined || results.size === 0)
+    return [...results.values()].map(({ rule }) => rule)
+  try {
+    await gateway.removeMany(new Set(results.keys()), AbortSignal.timeout(MANY_MS))
+  } catch (error) {
+    // One by one, each failure in its own words; what is no operating failure is a defect.
+    messageOf(error)
+  }
+  const left = (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)
+  const still = new Set(left.map(({ id }) => id))
+  for (const entry of results.values()) if (!still.has(entry.rule.id)) entry.result = REMOVED
+  return left
+}
 
 /** Two looks at the same gateways as one: every rule that was met, and how it stands after the later look. */
 export function mergedRemovals(earlier: readonly Removal[], later: readonly Removal[]): readonly Removal[] {

@@ -41,6 +41,11 @@ export interface GatewayAdapter {
   put(rule: Rule, stop: AbortSignal): Promise<void>
   /** Restores what was there before. Absent is success. */
   remove(id: string, stop: AbortSignal): Promise<void>
+  /**
+   * Removes many rules in few calls, where the control plane allows it. Rules that need a closer look are left to
+   * `remove`: whoever asks lists again.
+   */
+  removeMany?(ids: ReadonlySet<string>, stop: AbortSignal): Promise<void>
   /** Cheap reachability question for readiness; throws with the reason. */
   check(stop: AbortSignal): Promise<void>
 }

@@ -63,11 +63,15 @@ export function createHaproxyGateway(options: HaproxyOptions): GatewayAdapter {
     })
   }
 
-  async function removeWhere(id: string, keep: { map: HaproxyMap; key: string } | null, stop: AbortSignal) {
+  async function removeWhere(
+    ids: ReadonlySet<string>,
+    keep: { map: HaproxyMap; key: string } | null,
+    stop: AbortSignal,
+  ) {
     const touched = new Set<HaproxyMap>()
     for (const { line, rule } of await entries(stop)) {
       if (keep !== null && line.map === keep.map && line.key === keep.key) continue
-      if (rule?.id !== id) continue
+      if (rule === null || !ids.has(rule.id)) continue
       await maps.remove(line, stop)
       touched.add(line.map)
     }
@@ -97,12 +101,17 @@ export function createHaproxyGateway(options: HaproxyOptions): GatewayAdapter {
       }
       const entry = entryOf(options.name, rule)
       await maps.upsert(entry, stop)
-      const touched = await removeWhere(rule.id, entry, stop)
+      const touched = await removeWhere(new Set([rule.id]), entry, stop)
       await Promise.all([...touched.add(entry.map)].map((map) => maps.persist(map, stop)))
     },
 
     async remove(id, stop) {
-      const touched = await removeWhere(id, null, stop)
+      const touched = await removeWhere(new Set([id]), null, stop)
+      await Promise.all([...touched].map((map) => maps.persist(map, stop)))
+    },
+
+    async removeMany(ids, stop) {
+      const touched = await removeWhere(ids, null, stop)
       await Promise.all([...touched].map((map) => maps.persist(map, stop)))
     },
 

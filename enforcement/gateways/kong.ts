@@ -111,6 +111,24 @@ export class KongGateway implements GatewayAdapter {
     await this.inTurn(() => this.untilAgreed(() => this.lift(id, stop)))
   }
 
+  /** Plugins that bear one rule only; where several share one, what is left of it has to be worked out anew. */
+  async removeMany(ids: ReadonlySet<string>, stop: AbortSignal): Promise<void> {
+    await this.inTurn(async () => {
+      const marked = await this.client.plugins(OWNER_TAG, stop)
+      for (const plugin of marked) {
+        const [only, ...others] = this.readable(plugin)?.rules ?? []
+        if (only === undefined || others.length > 0 || !ids.has(only.rule.id)) continue
+        try {
+          const write = planLift(marked, plugin, only.rule.id, this.policy)
+          if (write !== null) await this.apply([write], stop)
+        } catch (error) {
+          // Left to `remove`, which says why; the others must not wait for it.
+          if (!(error instanceof CurfewError) || error.code !== 'GATEWAY_CONFLICT') throw error
+        }
+      }
+    })
+  }
+
   async check(stop: AbortSignal): Promise<void> {
     await this.client.status(stop)
   }
