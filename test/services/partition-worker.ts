@@ -136,6 +136,8 @@ export async function partitionWorker(options: WorkerOptions) {
       const found = engine.book.ofId(incident)
       return found !== undefined && isHeld(found, Math.max(engine.clock.now, found.lastDemandAt))
     },
+    holdUntil: (incident: string, decision: string) =>
+      engine.book.ofId(incident)?.issued.find(({ id }) => id === decision)?.holdUntil,
     close: async () => {
       running = false
       await working

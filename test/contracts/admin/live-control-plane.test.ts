@@ -183,6 +183,16 @@ describe('live control plane', () => {
       await eventually(() => !worker.isHeld(night.openIncident), 'the release applied')
     }))
 
+  it('moves the hold of the engine along when a decision is extended', () =>
+    story(async ({ plane, night, worker }) => {
+      const { id, time, holdSeconds } = night.inForce
+      expect(worker.holdUntil(night.openIncident, id)).toBe(Date.parse(time) + holdSeconds * 1_000)
+      const extended = await plane.extendDecision(id, 86_400, ACTOR, 'still under review')
+      const until = Date.parse((extended.ok && extended.value.until) || '')
+      expect(until).toBe(NOW + 86_400_000)
+      await eventually(() => worker.holdUntil(night.openIncident, id) === until, 'the extension applied')
+    }))
+
   it('closes an incident once, even when two ask at the same time', () =>
     story(async ({ plane, night }) => {
       const close = (verdict: 'accept' | 'dismiss') =>
