@@ -128,9 +128,10 @@ export class Ingest {
       rejected: (rejection) => this.reject(source, rejection, at),
       foreign: () => this.observer.rejected('unknown-format'),
     })
-    if (!isSealed) return this.parse(source, { bytes, receivedAt, ...at }, onEvent)
-    this.observer.events(source, events)
-    this.coverage?.progress.read(source, at.topic, at.partition, receivedAt)
+    if (isSealed) {
+      this.observer.events(source, events)
+      this.coverage?.progress.read(source, at.topic, at.partition, receivedAt)
+    } else this.parse(source, { bytes, receivedAt, ...at }, onEvent)
   }
 
   /** Reads a record of `curfew.events`, which holds one normalised event. */

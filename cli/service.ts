@@ -33,12 +33,12 @@ import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import type { CoverageMonitor } from './coverage-monitor.ts'
-import { health } from './health.ts'
 import { identityKeyOf } from './identity-key.ts'
 import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { leakNotice } from './notices.ts'
+import { readinessOf } from './readiness.ts'
 import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
@@ -355,34 +355,16 @@ export class Service {
     return this.worker?.partitions().reduce((sum, p) => sum + p.residents.size, 0) ?? 0
   }
 
-  private async readiness(): Promise<readonly ReadinessCheck[]> {
-    const { store, opened, worker } = this
-    const [stored, logged] = await Promise.all([
-      health('store', store.name, () => store.check()),
-      opened.kafka === null
-        ? { name: 'log', ok: true, detail: 'embedded' }
-        : health('log', 'kafka', () => opened.kafka!.topics()),
-    ])
-    const [gap] = opened.stopped.values()
-    const detecting = gap === undefined && (worker === null || worker.healthy)
-    const trouble = gap ?? 'waiting for the state store or the log'
-    this.metrics.storeReachable(stored.ok)
-    this.metrics.logReachable(logged.ok && this.sourcesReadable)
-    return [
-      stored,
-      logged,
-      {
-        name: 'detection',
-        ok: detecting,
-        detail: detecting ? 'running' : trouble,
-      },
-      { name: 'enforcement', ok: true, detail: this.safety?.latched() ?? 'as the settings say' },
-      {
-        name: 'sources',
-        ok: this.sourcesReadable,
-        detail: this.sourcesReadable ? 'readable' : 'a source cannot be read',
-      },
-    ]
+  private readiness(): Promise<readonly ReadinessCheck[]> {
+    const { store, opened, worker, metrics, sourcesReadable } = this
+    return readinessOf({
+      store,
+      opened,
+      metrics,
+      sourcesReadable,
+      detecting: worker === null || worker.healthy,
+      latched: this.safety?.latched() ?? null,
+    })
   }
 
   /**
