@@ -68,10 +68,14 @@ describe.skipIf(missing !== null)('what HAProxy served and Curfew did not see', 
       response.end('r'.repeat(180))
     })
     await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-    for (const topic of ['edge', 'partner']) {
-      // A broker under load announces a topic before it hosts it.
+    // A broker under load announces a topic before it hosts it.
+    for (const [topic, partitions] of [
+      ['edge', 3],
+      ['partner', 3],
+      ['curfew.events', 4],
+    ] as const) {
       await eventually(`the topic ${topic}`, () =>
-        client.createTopic(topic, 3, { 'retention.ms': '-1' }).then(
+        client.createTopic(topic, partitions, { 'retention.ms': '-1' }).then(
           () => true,
           () => null,
         ),
