@@ -111,6 +111,12 @@ export class Ingest {
     return sealer.take()
   }
 
+  /** A pulled record as the local journal keeps it. */
+  sealed(pulled: PulledSource, record: SourcedRecord) {
+    const entry = journalEntry(pulled, record)
+    return this.seal(record.source, record.bytes, record.receivedAt).map((bytes) => ({ ...entry, bytes }))
+  }
+
   /** Reads a record of the local journal, see {@link seal}; those of older journals are raw lines. */
   readonly decodeJournal = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
     const { bytes, receivedAt, offset, source } = record

@@ -21,7 +21,6 @@ import { CoverageReporter, openCoverage, watchOutside } from './build-coverage.t
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import {
   Ingest,
-  journalEntry,
   openDeadLetters,
   type PulledSource,
   type PushServer,
@@ -283,12 +282,7 @@ export class Service {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
-            const records = batch.records.flatMap((record) =>
-              ingest
-                .seal(source.name, record.bytes, record.receivedAt)
-                .map((bytes) => ({ ...journalEntry(pulled, record), bytes })),
-            )
-            await this.opened.log.append(records)
+            await this.opened.log.append(batch.records.flatMap((record) => ingest.sealed(pulled, record)))
           } else await ingest.normalise(this.opened.log, source.name, batch.records)
           await batch.ack()
           wait = 250
