@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import { setTimeout as pause } from 'node:timers/promises'
 import { createMetrics, type EngineMetrics } from '../admin/metrics.ts'
 import { type AdminAddress, type AdminServer, createAdminServer } from '../admin/server.ts'
 import type { AlertSink } from '../alerts/sink.ts'
@@ -40,6 +39,7 @@ import { leakNotice } from './notices.ts'
 import { readinessOf } from './readiness.ts'
 import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
+import { followSettings } from './settings-follower.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
 import { REJECT_REASONS, workerObserver } from './worker-observer.ts'
 
@@ -65,7 +65,6 @@ export interface ServiceParts {
 const KINDS_OF_ROLE = { all: ['file', 'kafka'], control: ['file'], detect: ['kafka'] } as const
 /** The one reader of the outboxes: alerts and enforcement of this installation. */
 const OUTBOX_READER = 'control'
-const SETTINGS_POLL_MS = 10_000
 const HASH_SEED = 0x6375_7266
 
 /** A running Curfew. `stop` ends it in order: sources, folding, checkpoint, deliveries. */
@@ -146,7 +145,9 @@ export class Service {
       this.settings = await openSettingsKeeper({ store, initial, clock, audit })
       await this.startControl(audit)
     }
-    this.control.push(this.pollSettings(this.controlStop.signal))
+    // Workers follow; one process alone ends what was loosened for a time.
+    const follow = { settings: this.settings, alone: role !== 'detect', clock, logger: this.parts.logger }
+    this.control.push(followSettings(follow, this.controlStop.signal))
     const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
     this.deadLetters = deadLetters
     const ingest = new Ingest(config, deadLetters, this.metrics, clock, this.reporter)
@@ -329,20 +330,6 @@ export class Service {
     this.alerts?.dispatcher
       .accept(record)
       .catch((error: unknown) => this.parts.logger.error({ error: String(error) }, 'an alert is lost'))
-  }
-
-  private async pollSettings(stop: AbortSignal): Promise<void> {
-    while (!stop.aborted) {
-      await pause(SETTINGS_POLL_MS, undefined, { signal: stop }).catch(() => undefined)
-      if (stop.aborted) return
-      // Workers follow; one process alone ends what was loosened for a time.
-      const { settings } = this
-      const work =
-        this.parts.role === 'detect' ? settings!.refresh() : settings!.expireDue(this.parts.clock.now())
-      await work.catch((error: unknown) =>
-        this.parts.logger.warn({ error: String(error) }, 'settings cannot be read'),
-      )
-    }
   }
 
   private principals(): number {

@@ -137,7 +137,6 @@ export class Enforcer {
 
   /** See {@link EntryBook.forgetEnded}. */
   forgetEnded = (before: number): Promise<void> => this.#book.forgetEnded(before)
-
   #act(entry: LedgerEntry): void {
     const rule = ruleOf(entry)
     if (rule === null) return
