@@ -128,7 +128,10 @@ export class Ingest {
       rejected: (rejection) => this.reject(source, rejection, at),
       foreign: () => this.observer.rejected('unknown-format'),
     })
-    if (!isSealed) return this.parse(source, { bytes, receivedAt, ...at }, onEvent)
+    if (!isSealed) {
+      this.parse(source, { bytes, receivedAt, ...at }, onEvent)
+      return
+    }
     this.observer.events(source, events)
     this.coverage?.progress.read(source, at.topic, at.partition, receivedAt)
   }

@@ -33,7 +33,7 @@ import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import type { CoverageMonitor } from './coverage-monitor.ts'
-import { health } from './health.ts'
+import { readinessChecks } from './health.ts'
 import { identityKeyOf } from './identity-key.ts'
 import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
@@ -356,33 +356,18 @@ export class Service {
   }
 
   private async readiness(): Promise<readonly ReadinessCheck[]> {
-    const { store, opened, worker } = this
-    const [stored, logged] = await Promise.all([
-      health('store', store.name, () => store.check()),
-      opened.kafka === null
-        ? { name: 'log', ok: true, detail: 'embedded' }
-        : health('log', 'kafka', () => opened.kafka!.topics()),
-    ])
-    const [gap] = opened.stopped.values()
-    const detecting = gap === undefined && (worker === null || worker.healthy)
-    const trouble = gap ?? 'waiting for the state store or the log'
-    this.metrics.storeReachable(stored.ok)
-    this.metrics.logReachable(logged.ok && this.sourcesReadable)
-    return [
-      stored,
-      logged,
-      {
-        name: 'detection',
-        ok: detecting,
-        detail: detecting ? 'running' : trouble,
-      },
-      { name: 'enforcement', ok: true, detail: this.safety?.latched() ?? 'as the settings say' },
-      {
-        name: 'sources',
-        ok: this.sourcesReadable,
-        detail: this.sourcesReadable ? 'readable' : 'a source cannot be read',
-      },
-    ]
+    const { store, opened, worker, sourcesReadable } = this
+    const checks = await readinessChecks({
+      store,
+      opened,
+      worker,
+      sourcesReadable,
+      latched: this.safety?.latched() ?? null,
+    })
+    const isOk = (name: string) => checks.find((check) => check.name === name)?.ok === true
+    this.metrics.storeReachable(isOk('store'))
+    this.metrics.logReachable(isOk('log') && sourcesReadable)
+    return checks
   }
 
   /**
