@@ -7,8 +7,9 @@ export interface HistoryOptions {
   readonly topic: string
   readonly nodes: readonly string[]
   readonly issuer: string
-  readonly days: number
-  /** Hours before and after the present hour that every day has calls in. */
+  /** How many days ago there were calls; 0 = today. */
+  readonly daysAgo: readonly number[]
+  /** Hours before and after the present hour that these days have calls in. */
   readonly hours: number
   readonly callsPerMinute: number
   /** Epoch ms: no call is later. */
@@ -17,7 +18,7 @@ export interface HistoryOptions {
 
 /** Produces evenly spaced calls of several gateways; the time of each Kafka record is that of its call. */
 export async function produceGatewayHistory(client: KafkaClient, options: HistoryOptions): Promise<number> {
-  const { topic, nodes, issuer, days, hours, callsPerMinute, until } = options
+  const { topic, nodes, issuer, daysAgo, hours, callsPerMinute, until } = options
   const producer = client.producer()
   const gap = 60_000 / callsPerMinute
   const hour = Math.floor(until / HOUR_MS) * HOUR_MS
@@ -27,7 +28,7 @@ export async function produceGatewayHistory(client: KafkaClient, options: Histor
     if (messages.length > 0) await producer.send(topic, messages)
     messages = []
   }
-  for (let day = days; day >= 0; day--) {
+  for (const day of daysAgo) {
     const start = hour - day * DAY_MS - hours * HOUR_MS
     const end = Math.min(until, hour - day * DAY_MS + (hours + 1) * HOUR_MS)
     for (let time = start; time < end; time += gap) {
