@@ -12,6 +12,7 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
   peers: () => import('./peers/peers.ts'),
   compare: () => import('./report/compare.ts'),
   generate: () => import('./traffic/generate.ts'),
+  probes: () => import('./traffic/probes.ts'),
 }
 
 /**

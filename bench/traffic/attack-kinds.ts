@@ -57,7 +57,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.random.chance(0.5) ? raid.nightTime() : raid.usualTime()
       const pages = harvest(raid)
-      const calls = raid.quota(start)
+      const calls = raid.quota()
       raid.burst(start, calls, raid.stranger({ tokenApart: true }), (i, t) =>
         raid.random.chance(0.5) ? raid.strangeStep(t) : pages(i, t),
       )
@@ -68,10 +68,11 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     levels: ['D3', 'D4'],
     features: ['requests', 'records', 'bytes', 'objects', 'object', 'routes', 'sequence', 'hours'],
     suits: notProbe,
-    run(raid) {
+    run(raid, level) {
       const start = raid.usualTime()
-      const calls = raid.quota(start, 3)
-      raid.spreadOut(start, 3, calls, raid.own({ tokenApart: true }), (_, t) => raid.strangeStep(t))
+      const hours = level === 'D4' ? 8 : 3
+      const calls = raid.quota(hours)
+      raid.spreadOut(start, hours, calls, raid.own({ tokenApart: true }), (_, t) => raid.strangeStep(t))
     },
   },
   {
@@ -81,9 +82,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     suits: withToken,
     run(raid) {
       const start = raid.usualTime()
-      raid.spreadOut(start, 2, Math.min(60, raid.quota(start, 2)), raid.stranger(), (_, t) =>
-        raid.strangeStep(t),
-      )
+      raid.spreadOut(start, 2, Math.min(60, raid.quota(2)), raid.stranger(), (_, t) => raid.strangeStep(t))
     },
   },
   {
@@ -95,8 +94,8 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const ids = sequentialIds(raid)
       const hours = level === 'D4' ? 8 : level === 'D3' ? 2 : 1
       const start = raid.usualTime()
-      if (hours === 1) raid.burst(start, raid.quota(start), raid.own(), ids)
-      else raid.spreadOut(start, hours, raid.quota(start, hours), raid.own(), ids)
+      if (hours === 1) raid.burst(start, raid.quota(), raid.own(), ids)
+      else raid.spreadOut(start, hours, raid.quota(hours), raid.own(), ids)
     },
   },
   {
@@ -108,7 +107,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const { objects, table } = raid.p.is.tenant
       const route = table.of(raid.resource(), 'read')
       const start = level === 'D1' ? raid.nightTime() : raid.usualTime()
-      raid.burst(start, raid.quota(start), raid.own(), () => ({
+      raid.burst(start, raid.quota(), raid.own(), () => ({
         route,
         object: raid.random.chance(0.88) ? objects.missing(raid.random) : raid.othersObject(),
       }))
@@ -121,7 +120,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     suits: notProbe,
     run(raid, level) {
       const start = level === 'D1' ? raid.nightTime() : raid.usualTime()
-      raid.burst(start, raid.quota(start), raid.own(), harvest(raid))
+      raid.burst(start, raid.quota(), raid.own(), harvest(raid))
     },
   },
   {
@@ -147,7 +146,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.usualTime()
       const { admin } = raid.p.is.tenant.table
-      const calls = Math.max(8, Math.min(120, raid.quota(start)))
+      const calls = Math.max(8, Math.min(120, raid.quota()))
       raid.burst(start, calls, raid.own(), (i) => {
         const route = admin[(i + raid.p.is.index) % admin.length]!
         return { route, object: route.hasObject ? raid.othersObject() : -1 }
@@ -163,7 +162,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const start = raid.usualTime()
       const { admin } = raid.p.is.tenant.table
       const chosen = raid.random.shuffle([...admin]).slice(0, 3)
-      const calls = Math.max(3, Math.min(25, raid.quota(start)))
+      const calls = Math.max(3, Math.min(25, raid.quota()))
       raid.burst(start, calls, raid.own({ granted: true }), (i) => {
         const route = chosen[i % chosen.length]!
         return { route, object: route.hasObject ? raid.othersObject() : -1 }
@@ -177,7 +176,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     suits: (p, model) => person(p, model) && nightShare(p, model) < 0.03,
     run(raid) {
       const start = raid.nightTime()
-      raid.spreadOut(start, 1.5, raid.quota(start), raid.own(), (_, t) => raid.ownStep(t))
+      raid.spreadOut(start, 1.5, raid.quota(), raid.own(), (_, t) => raid.ownStep(t))
     },
   },
   {
@@ -189,7 +188,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const days = 1 + raid.random.below(2)
       const from = raid.day(days)
       for (let day = from; day < from + days; day++) {
-        const calls = raid.quota(raid.usualTime(day), 8)
+        const calls = raid.quota(8)
         raid.blendIn(day, calls, raid.own(), (_, t) => {
           const route = raid.knownRoute(['read', 'update'])
           return raid.random.chance(0.6) ? { route, object: raid.othersObject() } : raid.ownStep(t)
@@ -205,7 +204,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.usualTime()
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(start), raid.stranger({ tokenApart: true }), (i, t) =>
+      raid.burst(start, raid.quota(), raid.stranger({ tokenApart: true }), (i, t) =>
         raid.random.chance(0.4) ? raid.strangeStep(t) : pages(i, t),
       )
     },
@@ -222,7 +221,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.p.bornAt + raid.random.between(1, 20) * MINUTE
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(start), raid.own(), (i, t) =>
+      raid.burst(start, raid.quota(), raid.own(), (i, t) =>
         raid.random.chance(0.5) ? raid.strangeStep(t) : pages(i, t),
       )
     },
@@ -235,7 +234,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid, level) {
       const start = level === 'D1' ? raid.nightTime() : raid.usualTime()
       const route = raid.knownRoute(['delete', 'update'])
-      raid.burst(start, raid.quota(start, 1, 'writes'), raid.own(), () => ({
+      raid.burst(start, raid.quota(1, 'writes'), raid.own(), () => ({
         route,
         object: raid.random.chance(0.6)
           ? raid.p.ownFrom + raid.random.below(raid.p.ownCount)
@@ -252,7 +251,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const start = raid.usualTime()
       const hours = level === 'D4' ? 8 : 2
       const route = raid.knownRoute(['search'])
-      raid.spreadOut(start, hours, raid.quota(start, hours), raid.own(), () => ({
+      raid.spreadOut(start, hours, raid.quota(hours), raid.own(), () => ({
         route,
         object: -1,
         page: raid.random.below(5_000),
@@ -306,7 +305,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       }
       const start = raid.usualTime()
       raid.harmFrom = start
-      raid.burst(start, raid.quota(start), raid.own(), harvest(raid))
+      raid.burst(start, raid.quota(), raid.own(), harvest(raid))
     },
   },
 ]

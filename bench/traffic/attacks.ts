@@ -1,7 +1,7 @@
 import { ATTACK_KINDS, type AttackKind } from './attack-kinds.ts'
 import { DAY, DAYS, JUDGE_FROM, LEARN_DAYS } from './calendar.ts'
 import { largest, levelOf, sigmasOf } from './difficulty.ts'
-import { type Episode, type EpisodeBook, principalEntity, RoutePicker } from './episodes.ts'
+import { ANY_ROUTE, type Episode, type EpisodeBook, principalEntity, RoutePicker } from './episodes.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import { type EntityLabel, FEATURES, type Feature, LEVELS, type Level } from './labels.ts'
 import { OwnModel } from './own-model.ts'
@@ -25,12 +25,26 @@ export const ATTACK_TYPES: readonly string[] = [
 const MIX = [0.2, 0.25, 0.25, 0.2, 0.1]
 /** Standard deviations aimed at, by level. */
 const AIM: readonly (readonly [number, number])[] = [
-  [9, 15],
+  [10, 25],
   [4.5, 7],
   [2.3, 3.6],
   [1.2, 1.8],
   [1, 1],
 ]
+/** Calls of an attack at the least, by level: what is over after five calls nobody stops, and it takes little. */
+const LEAST_CALLS: readonly (readonly [number, number])[] = [
+  [90, 500],
+  [45, 120],
+  [25, 60],
+  [25, 60],
+  [40, 40],
+]
+/** Kinds that are over after a few calls by their nature. */
+const BRIEF = new Set(['new-privilege', 'privilege-probing', 'concurrent-token', 'newborn-abuse'])
+/** Ordinary calls in 28 days of a victim at the least: only a busy caller hides anything. */
+const LEAST_RATE = [60, 60, 150, 300, 100]
+/** Share of a model's calls of a route that the days left for a pair will surely bring. */
+const GIVEN_SHARE = 0.25
 const FIRST_DAY = LEARN_DAYS
 const LAST_DAY = DAYS - 2
 
@@ -89,17 +103,17 @@ export class Attacker {
     let best: { raid: Raid; level: Level } | null = null
     let tried = 0
     for (const p of random.shuffle([...tenant.principals])) {
-      if (tried >= 14) break
+      if (tried >= 40) break
       if (this.taken.has(p) || p.allowListed || p.is.rate > 20_000 || p.is.archetype === 'monitor') continue
       if ((kind.type === 'dormant-awakened') !== (p.is.archetype === 'dormant')) continue
       if ((kind.type === 'newborn-abuse') !== (p.is.archetype === 'newborn')) continue
-      if (p.is.rate < 20) continue
+      if (p.is.rate < LEAST_RATE[LEVELS.indexOf(slot.level)]!) continue
       const model = new OwnModel(p, hash(this.world.seed, 62))
       if (!kind.suits(p, model)) continue
       tried++
       const made = this.refine(kind, p, model, slot.level, random)
       if (made === null) continue
-      best = made
+      if (best === null || made.level === slot.level) best = made
       if (made.level === slot.level) break
     }
     if (best === null) return false
@@ -111,6 +125,8 @@ export class Attacker {
   refine(kind: AttackKind, p: Principal, model: OwnModel, wanted: Level, random: Random) {
     const [low, high] = AIM[LEVELS.indexOf(wanted)]!
     const aim = random.between(low, high)
+    const [few, many] = LEAST_CALLS[LEVELS.indexOf(wanted)]!
+    const least = BRIEF.has(kind.type) ? 4 : Math.round(random.between(few, many))
     let sigmas = aim
     let found: { raid: Raid; level: Level } | null = null
     for (let attempt = 0; attempt < 5; attempt++) {
@@ -121,13 +137,14 @@ export class Attacker {
         sigmas,
         firstDay: FIRST_DAY,
         lastDay: LAST_DAY,
+        leastCalls: wanted === 'D1' ? least : 0,
         seed: this.world.seed,
       })
       kind.run(raid, wanted)
       const measured = sigmasOf(raid.calls, p.is.tenant.table.routes, model)
       const loudness = { sigmas: measured, novel: [...raid.novel], adversarial: kind.adversarial ?? false }
       const level = levelOf(loudness)
-      if (raid.calls.count >= 4 && raid.calls.count <= this.maxCalls) {
+      if (raid.calls.count >= (wanted === 'D1' ? 4 : least) && raid.calls.count <= this.maxCalls) {
         if (level === wanted) return { raid, level }
         found = { raid, level }
       }
@@ -144,7 +161,7 @@ export class Attacker {
     ])
     attack.harmAfter = raid.harmFrom
     this.book.plan(raid.calls, attack.index)
-    raid.p.pair = this.pairOf(attack, raid.calls, [principalEntity(raid.p)])
+    raid.p.pair = this.pairOf(attack, raid.calls, [principalEntity(raid.p)], raid.model.routes)
     this.taken.add(raid.p)
     return attack
   }
@@ -168,8 +185,16 @@ export class Attacker {
     return attack
   }
 
-  /** Ordinary calls outside of the attack and a day around it, in the judged period. */
-  pairOf(attack: Episode, calls: EventBuffer, entities: readonly EntityLabel[]): PairPicker {
+  /**
+   * Ordinary calls outside of the attack and a day around it, in the judged period; of a key that sleeps by
+   * then, from before. Calls of routes that the victim's `own` model hardly has are matched by any other call.
+   */
+  pairOf(
+    attack: Episode,
+    calls: EventBuffer,
+    entities: readonly EntityLabel[],
+    own: ReadonlyMap<number, number> | null = null,
+  ): PairPicker {
     const pair = this.book.open({
       kind: 'pair',
       type: attack.type,
@@ -178,16 +203,19 @@ export class Attacker {
       heldOut: attack.heldOut,
       of: attack.id,
     })
-    const routes = new Map<number, number>()
+    const wanted = new Map<number, number>()
+    const asleep = attack.type === 'dormant-awakened'
     let first = Number.POSITIVE_INFINITY
     let last = 0
     calls.forEach((call) => {
-      routes.set(call.route, (routes.get(call.route) ?? 0) + 1)
+      const given = Math.floor((own?.get(call.route) ?? Number.POSITIVE_INFINITY) * GIVEN_SHARE)
+      const route = (wanted.get(call.route) ?? 0) < given ? call.route : ANY_ROUTE
+      wanted.set(route, (wanted.get(route) ?? 0) + 1)
       if (call.time >= JUDGE_FROM) first = Math.min(first, call.time)
       last = Math.max(last, call.time)
     })
-    return new RoutePicker(routes, pair.index, (time) => {
-      return time >= JUDGE_FROM && (time < first - DAY || time > last + DAY)
+    return new RoutePicker(wanted, pair.index, (time) => {
+      return (asleep || time >= JUDGE_FROM) && (time < first - DAY || time > last + DAY)
     })
   }
 }

@@ -1,4 +1,4 @@
-import { DAYS, HOUR, START, weekday } from './calendar.ts'
+import { DAYS, HOUR, START } from './calendar.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import type { Feature, Level } from './labels.ts'
 import { MEASURES, type Measure, measure, measures, type OwnModel } from './own-model.ts'
@@ -51,15 +51,8 @@ export function sigmasOf(
   })
   const sigmas = { requests: 0, records: 0, errors: 0, writes: 0 }
   for (const of of MEASURES) {
-    hours[of].forEach((extra, hour) => {
-      if (extra === 0) return
-      const isWeekend = weekday(Math.floor(hour / 24)) >= 5
-      sigmas[of] = Math.max(sigmas[of], extra / model.spread(of, hour % 24, 1, isWeekend))
-    })
-    days[of].forEach((extra, day) => {
-      if (extra === 0) return
-      sigmas[of] = Math.max(sigmas[of], extra / model.spread(of, 0, 24, weekday(day) >= 5))
-    })
+    const anHour = Math.max(...hours[of]) / model.spread(of, 'hour')
+    sigmas[of] = Math.max(anHour, Math.max(...days[of]) / model.spread(of, 'day'))
   }
   return sigmas
 }

@@ -118,6 +118,9 @@ export function principalEntity(p: Principal): EntityLabel {
   return { type: 'principal', id: `consumer:${p.is.username}` }
 }
 
+/** Stands for a route that the victim's own model does not have. */
+export const ANY_ROUTE = -1
+
 /** Takes a victim's ordinary calls until the attack's routes are matched, from a time of its choosing on. */
 export class RoutePicker implements PairPicker {
   private readonly left: Map<number, number>
@@ -131,9 +134,11 @@ export class RoutePicker implements PairPicker {
   }
 
   take(route: number, time: number): number {
-    const left = this.left.get(route)
-    if (left === undefined || left === 0 || !this.within(time)) return -1
-    this.left.set(route, left - 1)
+    if (!this.within(time)) return -1
+    const wanted = (this.left.get(route) ?? 0) > 0 ? route : ANY_ROUTE
+    const left = this.left.get(wanted) ?? 0
+    if (left === 0) return -1
+    this.left.set(wanted, left - 1)
     return this.episode
   }
 }

@@ -48,8 +48,10 @@ export function measures(length: number): Record<Measure, Float64Array> {
 export class OwnModel {
   readonly hours = measures(24 * DAYS)
   readonly samples: Sample[] = []
-  readonly routes = new Set<number>()
+  /** Calls by route. */
+  readonly routes = new Map<number, number>()
   calls = 0
+  private readonly spreads = new Map<string, number>()
 
   constructor(p: Principal, seed: number) {
     const twin = p.twin(seed)
@@ -59,28 +61,37 @@ export class OwnModel {
       if (call.principal < 0 || hour < 0 || hour >= 24 * DAYS) return
       this.calls++
       measure(call, OP[routes[call.route]!.op], this.hours, hour)
-      this.routes.add(call.route)
+      this.routes.set(call.route, (this.routes.get(call.route) ?? 0) + 1)
       if (this.samples.length < MAX_SAMPLES) this.samples.push({ time: call.time, route: call.route })
     })
     for (let day = 0; day < DAYS; day++) playDay(twin, day, sink)
   }
 
   /**
-   * Standard deviation of a measure's total over a window that begins at this hour of the day, over days of
-   * the same kind (working or not), but at least that of a Poisson count and at least one call.
+   * Standard deviation of a measure's total over the hours (or days) in which the caller is active at all, but
+   * at least that of a Poisson count and at least one call. When it is active is a matter of context, not size.
    */
-  spread(of: Measure, hourOfDay: number, hours: number, isWeekend: boolean): number {
+  spread(of: Measure, window: 'hour' | 'day'): number {
+    const key = `${of}/${window}`
+    const known = this.spreads.get(key)
+    if (known !== undefined) return known
+    const width = window === 'hour' ? 1 : 24
     const totals: number[] = []
-    for (let day = 0; day + Math.ceil((hourOfDay + hours) / 24) <= DAYS; day++) {
-      if (weekday(day) >= 5 !== isWeekend) continue
+    for (let from = 0; from < 24 * DAYS; from += width) {
+      let calls = 0
       let sum = 0
-      for (let h = 0; h < hours; h++) sum += this.hours[of][day * 24 + hourOfDay + h]!
-      totals.push(sum)
+      for (let h = from; h < from + width; h++) {
+        calls += this.hours.requests[h]!
+        sum += this.hours[of][h]!
+      }
+      if (calls > 0) totals.push(sum)
     }
-    const mean = totals.reduce((a, b) => a + b, 0) / totals.length
-    const variance = totals.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, totals.length - 1)
+    const mean = totals.reduce((x, y) => x + y, 0) / Math.max(1, totals.length)
+    const variance = totals.reduce((x, y) => x + (y - mean) ** 2, 0) / Math.max(1, totals.length - 1)
     const floor = of === 'records' ? Math.max(1, this.meanRecords()) : 1
-    return Math.max(Math.sqrt(variance), Math.sqrt(mean * floor), floor)
+    const spread = Math.max(Math.sqrt(variance), Math.sqrt(mean * floor), floor)
+    this.spreads.set(key, spread)
+    return spread
   }
 
   /** Calls on the average day with any. */

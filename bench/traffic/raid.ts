@@ -1,5 +1,5 @@
 import { agentClass, SDKS } from './agents.ts'
-import { DAY, HOUR, offsetAt, SECOND, START, weekday } from './calendar.ts'
+import { DAY, HOUR, offsetAt, SECOND, START } from './calendar.ts'
 import { type Manner, makeCall, routeOf, usualObject } from './calls.ts'
 import { type Call, type CallSink, EventBuffer } from './event-buffer.ts'
 import type { Feature } from './labels.ts'
@@ -30,6 +30,8 @@ export class Raid implements CallSink {
   /** First and last day of the log on which it may happen. */
   readonly firstDay: number
   readonly lastDay: number
+  /** Calls that {@link quota} does not go below. */
+  readonly leastCalls: number
   readonly seed: number
 
   constructor(of: {
@@ -39,6 +41,7 @@ export class Raid implements CallSink {
     readonly sigmas: number
     readonly firstDay: number
     readonly lastDay: number
+    readonly leastCalls?: number
     readonly seed: number
   }) {
     this.p = of.p
@@ -47,6 +50,7 @@ export class Raid implements CallSink {
     this.sigmas = of.sigmas
     this.firstDay = of.firstDay
     this.lastDay = of.lastDay
+    this.leastCalls = of.leastCalls ?? 0
     this.seed = of.seed
   }
 
@@ -74,11 +78,12 @@ export class Raid implements CallSink {
   }
 
   /** Calls that exceed the victim's own hour and day by the standard deviations aimed at. */
-  quota(time: number, hours = 1, of: Measure = 'requests'): number {
-    const isWeekend = weekday(Math.floor((time - START) / DAY)) >= 5
-    const hour = this.model.spread(of, hourOf(time), 1, isWeekend) * hours
-    const day = this.model.spread(of, 0, 24, isWeekend) * Math.ceil(hours / 24)
-    return Math.max(3, Math.round(this.sigmas * Math.min(hour, day)))
+  quota(hours = 1, of: Measure = 'requests'): number {
+    const most = Math.min(
+      this.model.spread(of, 'hour') * hours,
+      this.model.spread(of, 'day') * Math.ceil(hours / 24),
+    )
+    return Math.max(3, this.leastCalls, Math.round(this.sigmas * most))
   }
 
   /** As the victim itself would call. */
@@ -120,9 +125,10 @@ export class Raid implements CallSink {
     manner: Manner,
     step: (i: number, time: number) => Step,
   ): void {
+    const most = Math.max(2, Math.ceil(calls / (3 * hours)))
     let done = 0
     while (done < calls) {
-      const size = Math.min(calls - done, this.random.geometric(this.p.is.model.burst))
+      const size = Math.min(calls - done, most, this.random.geometric(this.p.is.model.burst))
       const from = done
       this.burst(start + this.random.next() * hours * HOUR, size, manner, (i, t) => step(from + i, t))
       done += size
@@ -170,7 +176,7 @@ export class Raid implements CallSink {
   /** A route of these operations that the victim has used, else one of a resource of its own. */
   knownRoute(ops: readonly Op[]): Route {
     const { table } = this.p.is.tenant
-    const known = [...this.model.routes].map((r) => table.routes[r]!).filter((r) => ops.includes(r.op))
+    const known = [...this.model.routes.keys()].map((r) => table.routes[r]!).filter((r) => ops.includes(r.op))
     return known.length > 0 ? this.random.pick(known) : table.of(this.resource(), ops[0]!)
   }
 

@@ -143,7 +143,7 @@ const THEFT = {
   run(raid: Raid): void {
     const start = raid.usualTime()
     const route = raid.knownRoute(['export', 'list'])
-    raid.burst(start, raid.quota(start), raid.own(), (i, t) =>
+    raid.burst(start, raid.quota(), raid.own(), (i, t) =>
       raid.random.chance(0.5) ? raid.strangeStep(t) : { route, object: -1, page: 1 + i },
     )
   },
@@ -169,11 +169,11 @@ function nearMisses(attacker: Attacker, p: Principal, around: number, random: Ra
   if (model.samples.length < 4) return raid.calls
   for (let i = 0; i < 5; i++) {
     const start = raid.usualTime()
-    raid.burst(start, Math.min(25, raid.quota(start)), raid.own(), (_, t) => raid.strangeStep(t))
+    raid.burst(start, Math.min(25, raid.quota()), raid.own(), (_, t) => raid.strangeStep(t))
   }
   if (!random.chance(0.6)) return raid.calls
   const start = around + random.between(-0.5, 0.5) * HOUR
-  raid.burst(start, Math.min(25, raid.quota(start)), raid.own(), (_, t) => raid.strangeStep(t))
+  raid.burst(start, Math.min(25, raid.quota()), raid.own(), (_, t) => raid.strangeStep(t))
   return raid.calls
 }
 

@@ -272,16 +272,16 @@ function ownResources(count: number, random: Random, model: Archetype): Uint8Arr
 }
 
 function jobsOf(model: Archetype, resources: Uint8Array, random: Random, light: boolean): readonly Job[] {
-  return Array.from({ length: light ? 1 : 1 + random.below(3) }, () => {
+  return Array.from({ length: light || random.chance(0.5) ? 1 : 1 + random.below(3) }, () => {
     const nightly = light || random.chance(0.55)
-    const everyMinutes = nightly ? 1_440 : random.pick([30, 60, 120, 240, 240])
+    const everyMinutes = nightly ? 1_440 : random.pick([15, 60, 120, 240, 240])
     const atHour = random.chance(0.4) ? 1 + random.below(5) : random.below(24)
     const length = 1 + random.below(5)
     const ops = cumulative([...model.ops])
     return {
       everyMinutes,
       atMinute: nightly ? atHour * 60 + random.pick([0, 0, 0, 15, 30, 5]) : random.below(everyMinutes),
-      calls: Math.ceil(random.logNormal(light ? 5 : nightly ? 26 : 3, light ? 0.4 : 0.9)),
+      calls: Math.ceil(random.logNormal(light ? 5 : nightly ? 9 : 2, light ? 0.4 : 1.2)),
       script: Array.from({ length }, () => [
         random.weighted(ops, 0, OPS.length),
         random.pick(Array.from(resources)),
