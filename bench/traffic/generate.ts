@@ -101,6 +101,7 @@ function summary(traffic: Traffic, tails: TailCounter): Record<string, unknown> 
     lookalikesPerAttack: attacks.length === 0 ? null : lookalikes.length / attacks.length,
     lookalikeKinds: perType(lookalikes),
     pairs: episodes.filter((e) => e.kind === 'pair').length,
+    errorShares: tails.errorShares(),
     quantiles: tails.table(),
     peakRssBytes: process.resourceUsage().maxRSS * 1_024,
   }

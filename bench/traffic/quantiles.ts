@@ -20,12 +20,18 @@ export function quantiles(values: readonly number[], at: readonly number[]): num
 export class TailCounter {
   private readonly world: World
   private readonly days: Uint32Array[] = []
+  private calls = 0
+  private refusals = 0
+  private failures = 0
 
   constructor(world: World) {
     this.world = world
   }
 
   add(call: Call): void {
+    this.calls++
+    if (call.status >= 500) this.failures++
+    else if (call.status >= 400) this.refusals++
     if (call.principal < 0) return
     const day = Math.floor((call.time - START) / DAY)
     this.days[day] ??= new Uint32Array(this.world.principals.length)
@@ -34,6 +40,11 @@ export class TailCounter {
 
   principalDays(): number {
     return this.perDay().length
+  }
+
+  /** Shares of answers 4xx and 5xx. */
+  errorShares(): Record<string, number> {
+    return { '4xx': this.refusals / this.calls, '5xx': this.failures / this.calls }
   }
 
   /** Own quantiles beside the ones that they follow. */
