@@ -25,7 +25,7 @@ const person = (p: Principal, model: OwnModel) =>
   busy(p, model) && p.is.model.rhythm === 'sessions' && p.is.archetype !== 'admin'
 const notProbe = (p: Principal, model: OwnModel) => busy(p, model) && p.is.model.rhythm !== 'probe'
 const steady = (p: Principal, model: OwnModel) =>
-  notProbe(p, model) && model.perActiveDay() >= 15 && model.perActiveDay() <= 400 && model.calls >= 250
+  notProbe(p, model) && model.perActiveDay() >= 15 && model.perActiveDay() <= 400 && model.calls >= 150
 const withToken = (p: Principal, model: OwnModel) => notProbe(p, model) && p.is.tokenLife > 0
 
 /** Page after page of lists and exports. */

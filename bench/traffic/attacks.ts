@@ -96,8 +96,11 @@ export class Attacker {
     this.maxCalls = world.plan.attacks > 60 ? 700 : 900
   }
 
-  /** Makes one attack on one caller of a tenant; false when nobody there suits. */
-  attack(tenant: Tenant, slot: Slot): boolean {
+  /**
+   * Makes one attack on one caller of a tenant; false when nobody there suits. `anySize` takes victims who call
+   * seldom, and attacks of few calls, too.
+   */
+  attack(tenant: Tenant, slot: Slot, anySize = false): boolean {
     const kind = ATTACK_KINDS.find((k) => k.type === slot.type)!
     const random = new Random(this.world.seed, 61, this.made++)
     let best: { raid: Raid; level: Level } | null = null
@@ -107,11 +110,11 @@ export class Attacker {
       if (this.taken.has(p) || p.allowListed || p.is.rate > 20_000 || p.is.archetype === 'monitor') continue
       if ((kind.type === 'dormant-awakened') !== (p.is.archetype === 'dormant')) continue
       if ((kind.type === 'newborn-abuse') !== (p.is.archetype === 'newborn')) continue
-      if (p.is.rate < LEAST_RATE[LEVELS.indexOf(slot.level)]!) continue
+      if (p.is.rate < (anySize ? 30 : LEAST_RATE[LEVELS.indexOf(slot.level)]!)) continue
       const model = new OwnModel(p, hash(this.world.seed, 62))
       if (!kind.suits(p, model)) continue
       tried++
-      const made = this.refine(kind, p, model, slot.level, random)
+      const made = this.refine(kind, p, model, slot.level, random, anySize)
       if (made === null) continue
       if (best === null || made.level === slot.level) best = made
       if (made.level === slot.level) break
@@ -122,11 +125,11 @@ export class Attacker {
   }
 
   /** Tries with other sizes until the level is the wanted one; null when every try has too many or too few calls. */
-  refine(kind: AttackKind, p: Principal, model: OwnModel, wanted: Level, random: Random) {
+  refine(kind: AttackKind, p: Principal, model: OwnModel, wanted: Level, random: Random, anySize = false) {
     const [low, high] = AIM[LEVELS.indexOf(wanted)]!
     const aim = random.between(low, high)
     const [few, many] = LEAST_CALLS[LEVELS.indexOf(wanted)]!
-    const least = BRIEF.has(kind.type) ? 4 : Math.round(random.between(few, many))
+    const least = anySize || BRIEF.has(kind.type) ? 4 : Math.round(random.between(few, many))
     let sigmas = aim
     let found: { raid: Raid; level: Level } | null = null
     for (let attempt = 0; attempt < 5; attempt++) {

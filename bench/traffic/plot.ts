@@ -72,7 +72,8 @@ function attackAll(
         slot.type === 'credential-stuffing'
           ? stuffCredentials(attacker, tenant, slot)
           : attacker.attack(tenant, slot)
-      if (!make(bySize())) make(largest)
+      if (make(bySize()) || make(largest) || slot.type === 'credential-stuffing') continue
+      for (const tenant of [largest, ...world.tenants]) if (attacker.attack(tenant, slot, true)) break
     }
   }
 }

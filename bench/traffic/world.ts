@@ -77,8 +77,8 @@ export const PLANS: Readonly<Record<Size, WorldPlan>> = {
   full: {
     tenants: [
       { name: 'northwind', principals: 200, machines: 1 },
-      { name: 'contoso', principals: 1_000, machines: 1.4 },
-      { name: 'fabrikam', principals: 5_000, machines: 2.4 },
+      { name: 'contoso', principals: 1_000, machines: 1.6 },
+      { name: 'fabrikam', principals: 5_000, machines: 3.2 },
     ],
     attacks: 126,
     light: false,
@@ -183,7 +183,7 @@ export class World {
         agentDelay: model.rhythm === 'sessions' ? random.exponential(2) : random.exponential(12),
         shiftHours: 1.2 * random.gaussian(),
         amplitude: random.chance(0.25) ? random.between(0, 0.3) : random.between(0.5, 0.95),
-        jobs: model.rhythm === 'jobs' ? jobsOf(model, resources, random, this.plan.light) : [],
+        jobs: model.rhythm === 'jobs' ? jobsOf(model, resources, random, this.plan.light ? 0 : machines) : [],
         isAdmin: archetype === 'admin',
       },
       this.seed,
@@ -271,7 +271,8 @@ function ownResources(count: number, random: Random, model: Archetype): Uint8Arr
   return Uint8Array.from(all.slice(0, model.name === 'admin' ? count : few))
 }
 
-function jobsOf(model: Archetype, resources: Uint8Array, random: Random, light: boolean): readonly Job[] {
+function jobsOf(model: Archetype, resources: Uint8Array, random: Random, busier: number): readonly Job[] {
+  const light = busier < 0.3
   return Array.from({ length: light || random.chance(0.5) ? 1 : 1 + random.below(3) }, () => {
     const nightly = light || random.chance(0.55)
     const everyMinutes = nightly ? 1_440 : random.pick([15, 60, 120, 240, 240])
@@ -281,7 +282,9 @@ function jobsOf(model: Archetype, resources: Uint8Array, random: Random, light: 
     return {
       everyMinutes,
       atMinute: nightly ? atHour * 60 + random.pick([0, 0, 0, 15, 30, 5]) : random.below(everyMinutes),
-      calls: Math.ceil(random.logNormal(light ? 5 : nightly ? 9 : 2, light ? 0.4 : 1.2)),
+      calls: Math.ceil(
+        Math.max(1, busier) * random.logNormal(light ? 5 : nightly ? 9 : 2, light ? 0.4 : 1.2),
+      ),
       script: Array.from({ length }, () => [
         random.weighted(ops, 0, OPS.length),
         random.pick(Array.from(resources)),

@@ -7,8 +7,8 @@ import type { WorldPlan } from '../../../../bench/traffic/world.ts'
 /** Everything that a real size has, few enough for a test. */
 export const TEST_PLAN: WorldPlan = {
   tenants: [
-    { name: 'northwind', principals: 160, machines: 0.4 },
-    { name: 'contoso', principals: 420, machines: 0.15 },
+    { name: 'northwind', principals: 160, machines: 0.06 },
+    { name: 'contoso', principals: 400, machines: 0.06 },
   ],
   attacks: 26,
   light: false,
