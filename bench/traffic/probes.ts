@@ -16,7 +16,7 @@ const RESAMPLES = 400
 const SUBTLE: readonly (Level | null)[] = ['D3', 'D4', 'D5']
 
 /** One call of an attack or of its pair. */
-interface Row {
+export interface Row {
   readonly attack: string
   readonly isAttack: boolean
   readonly route: number
@@ -163,7 +163,7 @@ function evenly<T>(list: readonly T[], n: number): T[] {
 }
 
 /** Trees that never saw an attack tell its calls from its pair's. Attacks weigh the same: their areas are averaged. */
-function probe(name: string, levels: string, all: readonly Row[], bound: number | null): Probe {
+export function probe(name: string, levels: string, all: readonly Row[], bound: number | null): Probe {
   const rows = matched(all)
   const attacks = [...new Set(rows.map((r) => r.attack))]
   const folds = Math.min(10, attacks.length)
