@@ -11,6 +11,8 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
   edgar: () => import('./public/edgar.ts'),
   peers: () => import('./peers/peers.ts'),
   compare: () => import('./report/compare.ts'),
+  generate: () => import('./traffic/generate.ts'),
+  probes: () => import('./traffic/probes.ts'),
 }
 
 /**

@@ -95,6 +95,31 @@ const FIXTURES: Readonly<Record<string, { broken: readonly Fixture[]; fine: read
       ['alerts/a.ts', 'const t = clock.now()'],
     ],
   },
+  trafficStandsAlone: {
+    broken: [
+      ['bench/traffic/a.ts', "import { b } from '../../core/b.ts'"],
+      ['bench/traffic/a.ts', "import type { B } from '../../detectors/b.ts'"],
+      ['bench/traffic/a.ts', "import { seededRandom } from '../seeded-random.ts'"],
+      ['bench/traffic/a.ts', "const b = await import('../../engine/b.ts')"],
+      ['bench/traffic/a.ts', "import { mean } from 'simple-statistics'"],
+    ],
+    fine: [
+      ['bench/traffic/a.ts', "import { b } from './b.ts'\nimport { gzipSync } from 'node:zlib'"],
+      ['bench/replay.ts', "import { b } from '../core/b.ts'"],
+    ],
+  },
+  trafficIsSeeded: {
+    broken: [
+      ['bench/traffic/a.ts', 'const t = Date.now()'],
+      ['bench/traffic/a.ts', 'const r = Math.random()'],
+      ['bench/traffic/a.ts', 'const home = process.env.HOME'],
+      ['bench/traffic/a.ts', 'const id = randomUUID()'],
+    ],
+    fine: [
+      ['bench/traffic/a.ts', 'const start = Date.UTC(2026, 9, 5)'],
+      ['bench/latency.ts', 'const t = performance.now()'],
+    ],
+  },
   environmentInCliOnly: {
     broken: [
       ['ingest/a.ts', 'const home = process.env.HOME'],

@@ -213,6 +213,32 @@ export const clockIsPassedIn: Rule = (files) =>
     'must be passed in',
   )
 
+const TRAFFIC = 'bench/traffic/'
+
+/** What judges the engine is made without it: the traffic of the benchmark imports nothing but itself. */
+export const trafficStandsAlone: Rule = (files) =>
+  eachImport(
+    files,
+    (path) => path.startsWith(TRAFFIC),
+    (path, target) => {
+      if (target.startsWith('node:')) return null
+      const file = resolved(path, target)
+      return file?.startsWith(TRAFFIC)
+        ? null
+        : `the traffic of the benchmark must not import ${file ?? target}`
+    },
+  )
+
+/** A seed gives the same bytes on every machine: no clock, no other randomness, nothing of the environment. */
+export const trafficIsSeeded: Rule = (files) =>
+  eachMatch(
+    files,
+    (path) => path.startsWith(TRAFFIC),
+    'code',
+    /\bDate\.now\b|\bnew Date\(\s*\)|\bMath\.random\b|\bperformance\.now\b|\bprocess\.(?:env|hrtime)\b|\brandom(?:Bytes|UUID|Int|FillSync)\b/g,
+    'must come from the seed',
+  )
+
 /** Only the composition root reads the environment. */
 export const environmentInCliOnly: Rule = (files) =>
   eachMatch(
@@ -293,6 +319,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
   noCycles,
   pureParts,
   clockIsPassedIn,
+  trafficStandsAlone,
+  trafficIsSeeded,
   environmentInCliOnly,
   filesAreShort,
   namesSaySomething,
