@@ -3,8 +3,15 @@ import { CurfewError } from '../core/errors.ts'
 
 const BUFFER_CHARS = 1 << 18
 
+/** Where the lines of one output go. */
+export interface LineOutput {
+  /** Whether lines go anywhere; spares building them. */
+  readonly wanted: boolean
+  line(text: string): void
+}
+
 /** An NDJSON output, written in large pieces. A null path swallows the lines. */
-export class OutputFile {
+export class OutputFile implements LineOutput {
   private readonly fd: number | null
   private pending = ''
 

@@ -3,18 +3,18 @@ import { Coverage, MAX_GATEWAYS } from '../engine/coverage/coverage.ts'
 import { SLOT_MS, slotOf } from '../engine/coverage/slots.ts'
 import { EventClock } from '../engine/event-clock.ts'
 import { CoverageCounter } from '../ingest/coverage-counter.ts'
-import type { OutputFile } from './output-file.ts'
+import type { LineOutput } from './output-file.ts'
 
 /** What is missing inside a recorded log: the same counting and judging as live, moved by event time alone. */
 export class ReplayCoverage {
-  private readonly output: OutputFile
+  private readonly output: LineOutput
   private readonly source: string
   private readonly coverage: Coverage
   private readonly counter = new CoverageCounter({ slotMs: SLOT_MS, maxGateways: MAX_GATEWAYS })
   private readonly clock = new EventClock()
   private slot = Number.NEGATIVE_INFINITY
 
-  constructor(output: OutputFile, source: string, tenant: string) {
+  constructor(output: LineOutput, source: string, tenant: string) {
     this.output = output
     this.source = source
     this.coverage = new Coverage([{ name: source, tenant, maxSilenceMs: null }])

@@ -9,7 +9,7 @@ import { decisionLine, scoreLine } from '../engine/records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
-import type { OutputFile } from './output-file.ts'
+import type { LineOutput } from './output-file.ts'
 import { ReplayCoverage } from './replay-coverage.ts'
 
 export interface ReplayOptions {
@@ -21,12 +21,12 @@ export interface ReplayOptions {
   /** Key of the hashes that stand for e-mail addresses; null where they are kept. */
   readonly emailKey: Uint8Array | null
   readonly outputs: {
-    readonly alerts: OutputFile
-    readonly decisions: OutputFile
-    readonly scores: OutputFile
-    readonly rejected: OutputFile
+    readonly alerts: LineOutput
+    readonly decisions: LineOutput
+    readonly scores: LineOutput
+    readonly rejected: LineOutput
     /** Coverage incidents; judged only when wanted. */
-    readonly coverage?: OutputFile
+    readonly coverage?: LineOutput
   }
 }
 

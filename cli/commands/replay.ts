@@ -13,7 +13,7 @@ import { requireConfig } from '../config/file.ts'
 import type { Config } from '../config/schema.ts'
 import { openLog } from '../log-file.ts'
 import { OutputFile } from '../output-file.ts'
-import { Replay, type ReplayOptions } from '../replay.ts'
+import { Replay } from '../replay.ts'
 
 const PROGRESS_MS = 1_000
 const DEFAULT_MAX_PRINCIPALS = 1_000_000
@@ -37,7 +37,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   }
   const state = textFlag(args, 'state')
   const settings = settingsOf(config)
-  const outputs: ReplayOptions['outputs'] = {
+  const outputs = {
     alerts: new OutputFile(textFlag(args, 'alerts')),
     decisions: new OutputFile(textFlag(args, 'decisions')),
     scores: new OutputFile(textFlag(args, 'scores')),

@@ -14,19 +14,19 @@ export interface HaproxyOptions {
 }
 
 /** A map change is in force with the next request; the bound covers a busy process. */
-const WORST_CASE_DELAY_MS = 100
+export const HAPROXY_WORST_CASE_DELAY_MS = 100
 
 const CAN: readonly Capability[] = [
   ...(['principal', 'subject'] as const).map((scope) => ({
     action: 'throttle' as const,
     scope,
-    worstCaseDelayMs: WORST_CASE_DELAY_MS,
+    worstCaseDelayMs: HAPROXY_WORST_CASE_DELAY_MS,
   })),
   ...(['block', 'revoke-token'] as const).flatMap((action) =>
     (['token', 'token-issue', 'subject', 'principal'] as const).map((scope) => ({
       action,
       scope,
-      worstCaseDelayMs: WORST_CASE_DELAY_MS,
+      worstCaseDelayMs: HAPROXY_WORST_CASE_DELAY_MS,
     })),
   ),
 ]
