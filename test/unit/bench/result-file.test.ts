@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readResult, resultText, writeResult } from '../../../bench/report/result-file.ts'
+import { readResult, resultsFolder, resultText, writeResult } from '../../../bench/report/result-file.ts'
 import { metric, result } from './results.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'curfew-results-'))
@@ -54,4 +54,10 @@ describe('a result file', () => {
     expect(codeOf(writeResult(old, folder))).toMatch(/^USAGE .*old\.json has version bench-v0/)
     expect(codeOf(join(folder, 'none.json'))).toMatch(/^USAGE cannot read .*none\.json \(ENOENT\)/)
   })
+})
+
+it('the results that the repository keeps are whole and lie under their names', () => {
+  const files = readdirSync(resultsFolder()).filter((name) => name.endsWith('.json'))
+  expect(files).toContain('github.json')
+  for (const name of files) expect(`${readResult(join(resultsFolder(), name)).benchmark}.json`).toBe(name)
 })
