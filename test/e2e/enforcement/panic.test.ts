@@ -119,7 +119,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
     return JSON.stringify([maps, kong.state()])
   }
 
-  function entries(until: number): readonly LedgerEntry[] {
+  function entries(until: number, count = RULES): readonly LedgerEntry[] {
     const now = Date.now()
     const entryOf = (decision: Decision): LedgerEntry => ({
       decision,
@@ -131,7 +131,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
       startedAt: ['edge', 'kong'],
       receipts: [],
     })
-    return Array.from({ length: RULES }, (_, i) => i).flatMap((i) => {
+    return Array.from({ length: count }, (_, i) => i).flatMap((i) => {
       const sub: Principal = {
         kind: 'sub',
         id: JSON.stringify([haproxy.issuer, `user-${i}`]),
@@ -231,11 +231,12 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
   it('a running Curfew lifts nothing back while latched, also after a restart, and acts again once resumed', async () => {
     const store = await openRedisStore({ url: redis.url })
     const ledger = decisionLedger(await SharedMap.open(store, DECISIONS_MAP))
-    await Promise.all(entries(Date.now() + 3_600_000).map((entry) => ledger.save(entry)))
+    const many = 100
+    await Promise.all(entries(Date.now() + 3_600_000, many).map((entry) => ledger.save(entry)))
     await store.close()
     let running = await start()
-    await eventually('1,000 rules', async () =>
-      (await standing()).join() === `${RULES},${RULES}` ? true : null,
+    await eventually('every rule', async () =>
+      (await standing()).join() === `${many},${many}` ? true : null,
     )
 
     const { code, stdout } = await command('panic')
