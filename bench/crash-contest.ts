@@ -15,6 +15,8 @@ export interface Contest {
 }
 
 const REPORT_WAIT_MS = 3_000
+const WRONG_WAIT_MS = 60_000
+const SETTLE_MS = 1_000
 const POLL_MS = 20
 
 /**
@@ -45,14 +47,20 @@ export async function contest(
   })
   if (!(await second.untilPaused())) throw new Error('the second worker came to its end')
   first.goOn()
-  for (let waited = 0; waited < REPORT_WAIT_MS && !first.errors.includes('owner'); waited += POLL_MS)
+  // Long enough for a wrong one to read on to the end of the log, and to commit what it made of it.
+  const total = setting.ends.reduce((sum, n) => sum + n, 0)
+  for (let waited = 0; waited < WRONG_WAIT_MS && first.read < total; waited += POLL_MS) {
+    if (first.errors.includes('owner')) break
     await sleep(POLL_MS)
+  }
+  await sleep(SETTLE_MS)
   first.kill()
   second.goOn()
-  // The wrong twin may have been overtaken itself; whoever comes last brings the log to its end.
-  await Promise.race([second.ended, sleep(REPORT_WAIT_MS * 5)])
+  // A wrong one may have run into what the first left; whoever comes last brings the log to its end.
+  const over = second.ended.catch(() => undefined)
+  await Promise.race([over, sleep(REPORT_WAIT_MS * 5)])
   second.kill()
-  await second.ended
+  await over
   const third = new CrashChild(program, {
     ...taskOf(options, where, 2, null),
     where: await setting.sibling(where, 'third-log'),
@@ -62,8 +70,9 @@ export async function contest(
   return { faults: await faultsOf(options, left, 3), said: first.errors }
 }
 
+/** Nothing is an incident any more: whoever does not know of it opens some. */
 function changed() {
-  const values = { ...DEFAULT_SETTINGS, minIncidentSurprise: 1.5 }
+  const values = { ...DEFAULT_SETTINGS, minIncidentSurprise: 30 }
   const effect = { kind: 'settings' as const, settings: { ...FIRST_SETTINGS, version: 9, values } }
   return { id: 'changed', kind: effect.kind, body: encodeEffect(effect) }
 }
