@@ -1,4 +1,5 @@
 import { DAY, HOUR, MINUTE, offsetAt, START } from './calendar.ts'
+import { usualPage } from './calls.ts'
 import type { Feature, Level } from './labels.ts'
 import type { OwnModel } from './own-model.ts'
 import type { Principal } from './principal.ts'
@@ -29,10 +30,13 @@ const steady = (p: Principal, model: OwnModel) =>
 const withToken = (p: Principal, model: OwnModel) => notProbe(p, model) && p.is.tokenLife > 0
 
 /** Page after page of lists and exports. */
-function harvest(raid: Raid): (i: number, time: number) => Step {
+function harvest(raid: Raid): () => Step {
   const list = raid.knownRoute(['list'])
   const bulk = raid.knownRoute(['export', 'list'])
-  return (i) => ({ route: raid.random.chance(0.35) ? bulk : list, object: -1, page: 1 + i })
+  return () => {
+    const route = raid.random.chance(0.35) ? bulk : list
+    return { route, object: -1, page: usualPage(raid.p, route, raid.random) }
+  }
 }
 
 function sequentialIds(raid: Raid): (i: number) => Step {
@@ -58,8 +62,8 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       const start = raid.random.chance(0.5) ? raid.nightTime() : raid.usualTime()
       const pages = harvest(raid)
       const calls = raid.quota()
-      raid.burst(start, calls, raid.stranger({ tokenApart: true }), (i, t) =>
-        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(i, t),
+      raid.burst(start, calls, raid.stranger({ tokenApart: true }), (_, t) =>
+        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(),
       )
     },
   },
@@ -204,8 +208,8 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.usualTime()
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(), raid.stranger({ tokenApart: true }), (i, t) =>
-        raid.random.chance(0.4) ? raid.strangeStep(t) : pages(i, t),
+      raid.burst(start, raid.quota(), raid.stranger({ tokenApart: true }), (_, t) =>
+        raid.random.chance(0.4) ? raid.strangeStep(t) : pages(),
       )
     },
   },
@@ -221,8 +225,8 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.p.bornAt + raid.random.between(1, 20) * MINUTE
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(), raid.own(), (i, t) =>
-        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(i, t),
+      raid.burst(start, raid.quota(), raid.own(), (_, t) =>
+        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(),
       )
     },
   },
@@ -299,8 +303,8 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       for (let day = 0; day < 6; day++) {
         const pages = harvest(raid)
-        raid.blendIn(day, Math.round(raid.model.perActiveDay() * 0.6), raid.own(), (i, t) =>
-          raid.random.chance(0.5) ? raid.ownStep(t) : pages(i, t),
+        raid.blendIn(day, Math.round(raid.model.perActiveDay() * 0.6), raid.own(), (_, t) =>
+          raid.random.chance(0.5) ? raid.ownStep(t) : pages(),
         )
       }
       const start = raid.usualTime()

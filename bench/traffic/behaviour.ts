@@ -1,5 +1,5 @@
 import { DAY, HOUR, isHoliday, MINUTE, offsetAt, SECOND, START, weekday } from './calendar.ts'
-import { makeCall, routeOf, usualObject } from './calls.ts'
+import { makeCall, routeOf, usualObject, usualPage } from './calls.ts'
 import type { CallSink } from './event-buffer.ts'
 import type { Modifier, Principal } from './principal.ts'
 import { hash, type Random } from './random.ts'
@@ -126,8 +126,7 @@ function nextCall(p: Principal, time: number, sink: CallSink): number {
   const again = random.chance(0.7)
   if (!again) p.resource = nextResource(p, time, random)
   const route = routeOf(p, p.op, p.resource, random)
-  const pages = route.op === 'list' ? 1 + (random.chance(0.6) ? 0 : random.geometric(2.2)) : 0
-  const page = route.op === 'search' ? random.below(5_000) : pages
+  const page = usualPage(p, route, random)
   return makeCall(sink, p, route, time, usualObject(p, route, time, random), page, null)
 }
 

@@ -186,6 +186,14 @@ function othersObject(p: Principal, random: Random): number {
   return org.ownFrom + random.below(org.ownCount)
 }
 
+/** How far a caller leafs: attackers too, or the number of a page would give them away. */
+export function usualPage(p: Principal, route: Route, random: Random): number {
+  if (route.op === 'search') return random.below(5_000)
+  if (p.is.model.rhythm === 'exports' && (route.op === 'list' || route.op === 'export'))
+    return 1 + random.below(20)
+  return route.op === 'list' ? 1 + (random.chance(0.6) ? 0 : random.geometric(2.2)) : 0
+}
+
 /** The route of an operation: of the resource that the caller is at, or wherever that operation lives. */
 export function routeOf(p: Principal, op: number, resource: number, random: Random): Route {
   const { table } = p.is.tenant

@@ -1,6 +1,6 @@
 import { agentClass, SDKS } from './agents.ts'
 import { DAY, HOUR, offsetAt, SECOND, START } from './calendar.ts'
-import { type Manner, makeCall, routeOf, usualObject } from './calls.ts'
+import { type Manner, makeCall, routeOf, usualObject, usualPage } from './calls.ts'
 import { type Call, type CallSink, EventBuffer } from './event-buffer.ts'
 import type { Feature } from './labels.ts'
 import { addressAt, strangeNetwork } from './networks.ts'
@@ -181,8 +181,7 @@ export class Raid implements CallSink {
   }
 
   private stepOf(route: Route, time: number): Step {
-    const pages = route.op === 'list' ? 1 + this.random.below(4) : 0
-    const page = route.op === 'search' ? this.random.below(5_000) : pages
+    const page = usualPage(this.p, route, this.random)
     const made = this.p.created
     const object = usualObject(this.p, route, time, this.random)
     this.p.created = made

@@ -1,7 +1,7 @@
 import { APPS, agentClass, SDKS } from './agents.ts'
 import type { Attacker, Slot } from './attacks.ts'
 import { DAY, DAYS, HOUR, JUDGE_FROM, LEARN_DAYS, SECOND, START } from './calendar.ts'
-import { makeCall } from './calls.ts'
+import { makeCall, usualPage } from './calls.ts'
 import { levelOf, sigmasOf } from './difficulty.ts'
 import { principalEntity } from './episodes.ts'
 import { EventBuffer } from './event-buffer.ts'
@@ -85,7 +85,7 @@ export function exportOverFreshKeys(attacker: Attacker, tenant: Tenant, org: Org
     const own = new EventBuffer()
     for (let n = 3 + random.below(5); n > 0; n--) {
       const route = table.of(resource, random.chance(0.3) ? 'export' : 'list')
-      time = makeCall(own, p, route, time, -1, 1 + random.below(900), { episode: 0, random })
+      time = makeCall(own, p, route, time, -1, usualPage(p, route, random), { episode: 0, random })
       time += random.logNormal(6, 1) * SECOND
     }
     own.forEach((call) => {
@@ -145,8 +145,10 @@ const THEFT = {
   run(raid: Raid): void {
     const start = raid.usualTime()
     const route = raid.knownRoute(['export', 'list'])
-    raid.burst(start, raid.quota(), raid.own(), (i, t) =>
-      raid.random.chance(0.5) ? raid.strangeStep(t) : { route, object: -1, page: 1 + i },
+    raid.burst(start, raid.quota(), raid.own(), (_, t) =>
+      raid.random.chance(0.5)
+        ? raid.strangeStep(t)
+        : { route, object: -1, page: usualPage(raid.p, route, raid.random) },
     )
   },
 }

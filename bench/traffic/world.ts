@@ -78,7 +78,7 @@ export const PLANS: Readonly<Record<Size, WorldPlan>> = {
     tenants: [
       { name: 'northwind', principals: 200, machines: 1 },
       { name: 'contoso', principals: 1_000, machines: 1.6 },
-      { name: 'fabrikam', principals: 5_000, machines: 3.2 },
+      { name: 'fabrikam', principals: 5_000, machines: 3.7 },
     ],
     attacks: 126,
     light: false,

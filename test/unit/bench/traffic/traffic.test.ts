@@ -49,17 +49,18 @@ describe('generated traffic', () => {
   })
 
   it('is read by the Kong format without a reject, under the names and tenants of the labels', async () => {
-    const file = folder.file('kong.ndjson', `${world.lines.join('\n')}\n`)
+    const some = world.lines.filter((_, i) => i % 12 === 0)
+    const file = folder.file('kong.ndjson', `${some.join('\n')}\n`)
     const config = folder.file('curfew.yaml', CONFIG)
     const { code, err, summary, outputs } = await folder.replay(['--config', config, file])
     expect(code, err).toBe(0)
     expect(outputs.rejected).toBe('')
-    expect(summary).toMatchObject({ events: world.lines.length, rejected: 0, duplicates: 0 })
-    expect(summary.principals).toBe(world.labels.principals.length)
+    expect(summary).toMatchObject({ events: some.length, rejected: 0, duplicates: 0 })
     const named = new Set(world.labels.principals.map((p) => `${p.tenant} ${p.id}`))
     const scored = new Set(
       linesOf(outputs.scores).map(({ tenant, entity }) => `${tenant} ${(entity as { id: string }).id}`),
     )
+    expect(scored.size).toBeGreaterThan(100)
     expect([...scored].filter((name) => !named.has(name))).toEqual([])
   })
 
