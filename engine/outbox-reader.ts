@@ -59,17 +59,11 @@ export class OutboxReader {
 
   /** Runs until `stop`. */
   async run(stop: AbortSignal): Promise<void> {
-    const document = await this.store.getDocument(this.documentName)
-    this.version = document.version
-    if (document.version > 0) this.cursor = JSON.parse(document.body) as Record<string, number>
     const wake = (): void => {
       this.woken = true
       this.wake()
     }
-    const unwatch = await this.store.watchOutbox((partition) => {
-      this.grown.add(partition)
-      wake()
-    })
+    let unwatch: (() => Promise<void>) | null = null
     const poll = setInterval(() => {
       this.allDue = true
       wake()
@@ -77,6 +71,8 @@ export class OutboxReader {
     stop.addEventListener('abort', wake, { once: true })
     while (!stop.aborted) {
       try {
+        // Inside the loop: the store may be away at the start as at any other time.
+        unwatch ??= await this.open(wake)
         if (!(await this.pass(await this.due(), stop))) await this.sleep()
       } catch (error) {
         if (!(error instanceof CurfewError) || !error.retriable) throw error
@@ -86,7 +82,18 @@ export class OutboxReader {
       }
     }
     clearInterval(poll)
-    await unwatch()
+    await unwatch?.()
+  }
+
+  /** Loads the cursor, then asks to be woken; in this order, so that a failure leaves nothing behind. */
+  private async open(wake: () => void): Promise<() => Promise<void>> {
+    const document = await this.store.getDocument(this.documentName)
+    this.version = document.version
+    if (document.version > 0) this.cursor = JSON.parse(document.body) as Record<string, number>
+    return await this.store.watchOutbox((partition) => {
+      this.grown.add(partition)
+      wake()
+    })
   }
 
   private get documentName(): string {

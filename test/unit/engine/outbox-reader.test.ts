@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { OutboxEntry, StateStore } from '../../../baseline/store.ts'
+import { CurfewError } from '../../../core/errors.ts'
 import { OutboxReader } from '../../../engine/outbox-reader.ts'
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -87,6 +88,24 @@ describe('reader of the outboxes', () => {
       rig.tell(2)
     })
     expect(new Set(taken).size).toBe(1_201)
+  })
+
+  it('begins although the store is away at first', async () => {
+    const rig = outboxes()
+    const { getDocument, watchOutbox } = rig.store
+    const away = new CurfewError('STORE_UNREACHABLE', 'away', { retriable: true })
+    let asked = 0
+    rig.store.getDocument = async (name) => {
+      if (asked++ === 0) throw away
+      return await getDocument(name)
+    }
+    let watched = 0
+    rig.store.watchOutbox = async (watch) => {
+      if (watched++ === 0) throw away
+      return await watchOutbox(watch)
+    }
+    const { taken } = await take(rig, 1, () => rig.grow(0, 1))
+    expect(taken).toEqual(['0/1'])
   })
 
   it('finds what nobody told it about', async () => {
