@@ -24,6 +24,7 @@ export interface EngineMetrics {
   events(source: string, count?: number): void
   rejected(reason: string, count?: number): void
   duplicates(count?: number): void
+  reusedIds(count?: number): void
   late(count?: number): void
   /** The combined surprise of one verdict, -log10 p; null when every detector abstained. */
   verdict(surprise: number | null): void
@@ -89,7 +90,7 @@ function closed(names: readonly string[]): (name: string) => string {
 const amount = (count: number): number => (Number.isFinite(count) && count > 0 ? count : 0)
 const measured = (value: number): number => (Number.isFinite(value) ? Math.max(0, value) : 0)
 
-type Stream = Pick<EngineMetrics, 'events' | 'rejected' | 'duplicates' | 'late'>
+type Stream = Pick<EngineMetrics, 'events' | 'rejected' | 'duplicates' | 'reusedIds' | 'late'>
 
 function streamMetrics(registry: Registry, names: MetricNames): Stream {
   const registers = [registry]
@@ -112,6 +113,11 @@ function streamMetrics(registry: Registry, names: MetricNames): Stream {
     help: 'Events recognised as already seen',
     registers,
   })
+  const reusedIds = new Counter({
+    name: 'curfew_reused_request_ids_total',
+    help: 'Events whose request id an earlier event with other content had; judged like any other',
+    registers,
+  })
   const late = new Counter({
     name: 'curfew_late_events_total',
     help: 'Events older than the lateness of the short windows',
@@ -122,6 +128,7 @@ function streamMetrics(registry: Registry, names: MetricNames): Stream {
     events: (name, count = 1) => events.inc({ source: source(name) }, amount(count)),
     rejected: (name, count = 1) => rejected.inc({ reason: reason(name) }, amount(count)),
     duplicates: (count = 1) => duplicates.inc(amount(count)),
+    reusedIds: (count = 1) => reusedIds.inc(amount(count)),
     late: (count = 1) => late.inc(amount(count)),
   }
 }

@@ -37,6 +37,11 @@ export interface QuarantinedWindows {
   readonly hours: number[]
 }
 
+/**
+ * Active days from which a principal counts in what is known about all. Before the second one it is a
+ * newcomer and weighs nothing, however busy it is.
+ */
+const DAYS_IN_PRIOR = 2
 /** A window's lesson moves the mean no further than this many predictive standard deviations. */
 const CLIP = 3
 const MAX_QUARANTINED_HOURS = 168
@@ -124,6 +129,7 @@ function learnWindow(view: ProfileView, w: number, hourIndex: number, learning: 
   // The derived fields were made for the hour that ends now, so they hold what this window was expected to be.
   if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== learning.prior.version + 1)
     derive(view, learning.prior)
+  const sums = countsForAll(view) ? learning.sums : null
   let yRequests = Number.NaN
   let yVolume = Number.NaN
   let volumeMetric = 1
@@ -142,19 +148,13 @@ function learnWindow(view: ProfileView, w: number, hourIndex: number, learning: 
       yVolume = y
       volumeMetric = m
     }
-    learnCell(
-      view,
-      cell,
-      w === DAY_WINDOW ? y : y - levelOffset(view, m, hourIndex),
-      MEMORY[w]!,
-      learning.sums,
-    )
+    learnCell(view, cell, w === DAY_WINDOW ? y : y - levelOffset(view, m, hourIndex), MEMORY[w]!, sums)
   }
   if (caughtUp) trustAgain(view)
   if (w !== HOUR_WINDOW) return
   learnLevel(view, hourIndex, yRequests, yVolume, volumeMetric)
   learnActiveHour(view, hourIndex)
-  learning.sums.hours[hourOfWeek(hourIndex)]! += 1
+  if (sums !== null) sums.hours[hourOfWeek(hourIndex)]! += 1
 }
 
 function clipped(view: ProfileView, cell: number, y: number): number {
@@ -184,7 +184,7 @@ export function markStale(view: ProfileView): void {
 }
 
 /** Welford's update with a bounded memory: beyond `memory` windows the oldest fade exponentially. */
-function learnCell(view: ProfileView, cell: number, y: number, memory: number, sums: PriorSums): void {
+function learnCell(view: ProfileView, cell: number, y: number, memory: number, sums: PriorSums | null): void {
   const f = view.base / 4 + cell
   const seenBefore = view.f32[f + SEEN / 4]!
   const meanBefore = view.f32[f + MEAN / 4]!
@@ -195,6 +195,7 @@ function learnCell(view: ProfileView, cell: number, y: number, memory: number, s
   view.f32[f + SEEN / 4] = seen
   view.f32[f + MEAN / 4] = meanBefore + delta / seen
   view.f32[f + M2 / 4] = kept + delta * (y - view.f32[f + MEAN / 4]!)
+  if (sums === null) return
   weighInPrior(sums, cell, seenBefore, meanBefore, m2Before, -1)
   weighInPrior(sums, cell, seen, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, 1)
 }
@@ -219,6 +220,7 @@ function setAside(view: ProfileView, w: number, hourIndex: number, quarantine: Q
  */
 export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindows, sums: PriorSums): void {
   view.bytes[view.base + CORE.tainted] = 0
+  const counts = countsForAll(view)
   for (let cell = 0; cell < CELLS; cell++) {
     const n = quarantine.count[cell]!
     if (n === 0) continue
@@ -233,6 +235,7 @@ export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindo
     view.f32[f + SEEN / 4] = Math.min(MEMORY[cell % WINDOW_COUNT]!, total)
     view.f32[f + MEAN / 4] = ownMean + (delta * n) / total
     view.f32[f + M2 / 4] = ownM2 + m2 + (delta * delta * seen * n) / total
+    if (!counts) continue
     weighInPrior(sums, cell, seen, ownMean, ownM2, -1)
     weighInPrior(sums, cell, view.f32[f + SEEN / 4]!, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, 1)
   }
@@ -240,11 +243,28 @@ export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindo
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
 
+/** Whether a principal is no newcomer any more. */
+function countsForAll(view: ProfileView): boolean {
+  return view.u16[(view.base + CORE.activeDays) / 2]! >= DAYS_IN_PRIOR
+}
+
+/** Counts a further active day; with the second one a principal begins to count in what is known about all. */
+export function countActiveDay(view: ProfileView, sums: PriorSums): void {
+  const days = (view.base + CORE.activeDays) / 2
+  const before = view.u16[days]!
+  if (before < 65_535) view.u16[days] = before + 1
+  if (before + 1 === DAYS_IN_PRIOR) weighWhole(view, sums, 1)
+}
+
 /** Takes a principal out of what is known about all; for forgetting and eviction. */
 export function leavePrior(view: ProfileView, sums: PriorSums): void {
+  if (countsForAll(view)) weighWhole(view, sums, -1)
+}
+
+function weighWhole(view: ProfileView, sums: PriorSums, sign: 1 | -1): void {
   for (let cell = 0; cell < CELLS; cell++) {
     const f = view.base / 4 + cell
-    weighInPrior(sums, cell, view.f32[f + SEEN / 4]!, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, -1)
+    weighInPrior(sums, cell, view.f32[f + SEEN / 4]!, view.f32[f + MEAN / 4]!, view.f32[f + M2 / 4]!, sign)
   }
 }
 

@@ -57,7 +57,7 @@ function effectOf(turn: number, number: number, partitions: readonly Partition[]
   const incident = open[turn % Math.max(1, open.length)]
   const issued = incident?.issued.at(-1)
   if (turn % 4 === 0) {
-    const time = Math.max(...partitions.map((partition) => partition.clock.now)) + HALF_AN_HOUR_MS
+    const time = Math.max(...partitions.map((partition) => partition.now)) + HALF_AN_HOUR_MS
     return { kind: 'tick', time }
   }
   if (turn % 4 === 1) return { kind: 'settings', settings: settingsOf(turn, number + 1) }

@@ -114,10 +114,10 @@ const worker = new DetectWorker(
     maxPrincipals: 100_000,
     identityKey: new TextEncoder().encode(KEY),
     seed: SEED,
-    decode: (record, onEvent) => {
+    decode: (record, to) => {
       const event = decodeInternal(record.bytes, record.receivedAt)
       if (event === null) throw new Error(`record ${record.offset} cannot be read`)
-      onEvent(event)
+      to.event(event)
     },
     observer: { judged: nothing, redelivered: nothing, checkpointed: nothing, ownership: nothing },
     onOutbox: (_, entries) => effects.reader.handOn(entries),

@@ -1,14 +1,22 @@
 import type { Readable } from 'node:stream'
-import { type AccessEvent, profileKey, type SourcePosition } from '../core/event.ts'
+import { type AccessEvent, profileKey } from '../core/event.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Clock } from '../core/time.ts'
+import { sourceKey, type UnreadableLines } from '../core/unreadable.ts'
+import type { Decoded } from '../engine/owned-partition.ts'
 import type { DeadLetters } from '../ingest/dead-letters.ts'
 import { deadLetterFile, deadLetterTopic } from '../ingest/dead-letters.ts'
 import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
 import { FORMATS } from '../ingest/formats/catalog.ts'
-import { decodeInternal, encodeInternal } from '../ingest/formats/internal.ts'
+import {
+  decodeInternal,
+  decodeUnreadable,
+  encodeInternal,
+  encodeUnreadable,
+} from '../ingest/formats/internal.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import { withoutSecrets } from '../ingest/kept-text.ts'
+import { addressOf } from '../ingest/principal-address.ts'
 import { readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
 import type { EventLog, LogRecord, RawSource, SourcedRecord } from '../ingest/source.ts'
 import { FileSource } from '../ingest/sources/file-source.ts'
@@ -69,8 +77,8 @@ export class Ingest {
     this.counter = clock.now() * 1000
   }
 
-  /** Parses one message of a source; events in order, rejections to the dead letters. */
-  parse(source: string, record: RawRecord, onEvent: (event: AccessEvent) => void): void {
+  /** Parses one message of a source; what it held in order, rejections to the dead letters as well. */
+  parse(source: string, record: RawRecord, to: Decoded): void {
     const named = this.sources.get(source)
     if (named === undefined) return
     let events = 0
@@ -78,9 +86,9 @@ export class Ingest {
       event: (event) => {
         events++
         this.coverage?.counter.count(source, event)
-        onEvent(this.kept(event))
+        to.event(this.kept(event))
       },
-      rejected: (rejection) => this.reject(source, rejection, record),
+      rejected: (rejection) => this.reject(source, rejection, record, to),
     })
     this.observer.events(source, events)
     const { topic, partition, receivedAt } = record
@@ -93,10 +101,12 @@ export class Ingest {
     return this.emailKey === null ? safe : withHashedEmails(safe, this.emailKey)
   }
 
-  private reject(source: string, rejection: Rejection, at: Omit<SourcePosition, 'index'>): void {
+  private reject(source: string, rejection: Rejection, record: Omit<RawRecord, 'bytes'>, to: Decoded): void {
     this.observer.rejected(rejection.reason)
-    const { topic, partition, offset } = at
+    const { topic, partition, offset } = record
     this.deadLetters?.write(source, rejection, { topic, partition, offset, index: rejection.index })
+    const named = this.sources.get(source)
+    if (named !== undefined) to.unreadable(unreadableLine(source, named.settings, record, rejection))
   }
 
   /** A message as the local journal keeps it: normalised, so that no raw line with its secrets is stored. */
@@ -118,7 +128,7 @@ export class Ingest {
   }
 
   /** Reads a record of the local journal, see {@link seal}; those of older journals are raw lines. */
-  readonly decodeJournal = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
+  readonly decodeJournal = (record: LogRecord, to: Decoded): void => {
     const { bytes, receivedAt, offset, source } = record
     // What the source delivers again after a crash is known by where it stood there.
     const at = record.origin ?? { topic: source, partition: 0, offset }
@@ -129,32 +139,52 @@ export class Ingest {
       event: (event) => {
         events++
         this.coverage?.counter.count(source, event)
-        onEvent(event)
+        to.event(event)
       },
-      rejected: (rejection) => this.reject(source, rejection, at),
+      rejected: (rejection) => this.reject(source, rejection, { ...at, receivedAt }, to),
       foreign: () => this.observer.rejected('unknown-format'),
     })
     if (isSealed) {
       this.observer.events(source, events)
       this.coverage?.progress.read(source, at.topic, at.partition, receivedAt)
-    } else this.parse(source, { bytes, receivedAt, ...at }, onEvent)
+    } else this.parse(source, { bytes, receivedAt, ...at }, to)
   }
 
-  /** Reads a record of `curfew.events`, which holds one normalised event. */
-  readonly decodeEvent = (record: LogRecord, onEvent: (event: AccessEvent) => void): void => {
+  /** Reads a record of `curfew.events`, which holds one normalised event or what is to be told of unreadable lines. */
+  readonly decodeEvent = (record: LogRecord, to: Decoded): void => {
     const event = decodeInternal(record.bytes, record.receivedAt)
-    if (event === null) this.observer.rejected('unknown-format')
-    else onEvent(event)
+    if (event !== null) {
+      to.event(event)
+      return
+    }
+    const lines = decodeUnreadable(record.bytes, record.receivedAt)
+    if (lines === null) this.observer.rejected('unknown-format')
+    else to.unreadable(lines)
   }
 
   /** Normalises raw records and appends the events to the partitions of their principals. */
   async normalise(log: EventLog, source: string, records: readonly RawRecord[]): Promise<void> {
     const out: { partition: number; source: string; bytes: Uint8Array; receivedAt: number }[] = []
+    const unreadable = new Map<string, UnreadableLines>()
     for (const record of records) {
-      this.parse(source, record, (event) => {
-        const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
-        out.push({ partition, source, bytes: encodeInternal(event), receivedAt: record.receivedAt })
+      const { receivedAt } = record
+      this.parse(source, record, {
+        event: (event) => {
+          const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
+          out.push({ partition, source, bytes: encodeInternal(event), receivedAt })
+        },
+        unreadable: (line) => {
+          const { topic, partition } = line.position
+          const key = JSON.stringify([topic, partition, line.address])
+          unreadable.set(key, { ...line, lines: line.lines + (unreadable.get(key)?.lines ?? 0) })
+        },
       })
+    }
+    // In the order of their positions, since what does not lie above the last one counts as delivered again.
+    for (const lines of [...unreadable.values()].sort(byPosition)) {
+      const partition = partitionOf(sourceKey(lines.tenant, source), log.partitions)
+      const { receivedAt } = lines
+      out.push({ partition, source, bytes: encodeUnreadable(lines), receivedAt })
     }
     if (out.length > 0) await log.append(out)
   }
@@ -182,6 +212,31 @@ export class Ingest {
       offset: this.counter++,
     }))
     await this.normalise(opened.log, source, records)
+  }
+}
+
+function byPosition({ position: a }: UnreadableLines, { position: b }: UnreadableLines): number {
+  return a.offset - b.offset || a.index - b.index
+}
+
+/** What detection is told of a line that went to the dead letters. */
+export function unreadableLine(
+  source: string,
+  settings: SourceSettings,
+  record: Omit<RawRecord, 'bytes'>,
+  rejection: Rejection,
+): UnreadableLines {
+  const { topic, partition, offset, receivedAt } = record
+  const { clientIp, index } = rejection
+  return {
+    tenant: settings.tenant,
+    source,
+    gateway: settings.gateway,
+    address: clientIp === null ? null : (addressOf(clientIp)?.principal.id ?? null),
+    lines: 1,
+    receivedAt,
+    // Counted apart from the events: a damaged line may be both.
+    position: { topic: `${topic}!`, partition, offset, index },
   }
 }
 

@@ -24,6 +24,12 @@ export interface ProfileHeadline {
   readonly state: PrincipalState
 }
 
+/** The priors in force of a partition: of callers that a gateway vouches for, and of strangers. */
+export interface Priors {
+  readonly known: Prior | null
+  readonly strangers: Prior | null
+}
+
 /** Reads stored profiles for people. Holds one profile at a time; not for use by two readers at once. */
 export class ProfileReader {
   /** Only the fixed part is shown, so no room for detector sections. */
@@ -38,12 +44,13 @@ export class ProfileReader {
     return { tenant, entity: entityId(principal), state: stateOf(this.load(blob)) }
   }
 
-  /** What is known about a principal, as of its stored profile and the prior in force; null when unreadable. */
-  view(blob: Uint8Array, prior: Prior | null): PrincipalView | null {
+  /** What is known about a principal, as of its stored profile and the priors in force; null when unreadable. */
+  view(blob: Uint8Array, priors: Priors | null): PrincipalView | null {
     const decoded = decodeProfile(blob, [])
     if (decoded.kind !== 'profile') return null
     const { tenant, principal } = decoded.owner
     const view = this.load(blob)
+    const prior = priors === null ? null : principal.verified ? priors.known : priors.strangers
     return {
       tenant,
       entity: entityId(principal),

@@ -21,7 +21,7 @@ export class ReplayCoverage {
   }
 
   take(event: AccessEvent): void {
-    this.clock.observe(event.time)
+    this.clock.observe(event.time, event.source.topic)
     const slot = slotOf(this.clock.now)
     if (slot > this.slot) {
       this.slot = slot

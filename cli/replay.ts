@@ -9,6 +9,7 @@ import { decisionLine, scoreLine } from '../engine/records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import type { Format, RawRecord, Rejection, SourceSettings } from '../ingest/format.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
+import { unreadableLine } from './build-ingest.ts'
 import type { LineOutput } from './output-file.ts'
 import { ReplayCoverage } from './replay-coverage.ts'
 
@@ -99,6 +100,9 @@ export class Replay {
 
   private reject(rejection: Rejection): void {
     this.counts.rejected++
+    const { source } = this.options
+    this.partition.unreadable(unreadableLine('replay', source, this.record, rejection))
+    if (this.partition.book.outputs.length > 0) this.drain()
     const reason = rejection.detail === '' ? rejection.reason : `${rejection.reason}: ${rejection.detail}`
     this.options.outputs.rejected.line(
       JSON.stringify({ line: this.record.offset, reason, excerpt: rejection.excerpt }),

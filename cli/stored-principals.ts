@@ -1,9 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Prior } from '../baseline/prior.ts'
 import type { StateStore } from '../baseline/store.ts'
 import type { Page, PageQuery, PrincipalState, PrincipalView } from '../engine/control-plane.ts'
-import { FROZEN_KEY, PROFILE_PREFIX, profileStoreKey, storedPrior } from '../engine/partition-state.ts'
-import { ProfileReader } from './principal-view.ts'
+import {
+  FROZEN_KEY,
+  PROFILE_PREFIX,
+  profileStoreKey,
+  STRANGERS_FROZEN_KEY,
+  storedPrior,
+} from '../engine/partition-state.ts'
+import { type Priors, ProfileReader } from './principal-view.ts'
 
 export interface StoredPrincipalsOptions {
   readonly store: StateStore
@@ -60,11 +65,11 @@ export class StoredPrincipals {
         if (key > end) end = key
         if (key > after && this.matches(blob, query)) found.offer(key, blob)
       }
-      const prior = found.entries.length === 0 ? null : await this.priorOf(partition)
+      const priors = found.entries.length === 0 ? null : await this.priorsOf(partition)
       for (const [key, blob] of found.entries) {
         if (items.length === query.limit) return { items, nextCursor: last === null ? null : cursorOf(last) }
         last = { partition, key }
-        const view = this.reader.view(blob, prior)
+        const view = this.reader.view(blob, priors)
         if (view === null) continue
         items.push(view)
         this.remember(view, last)
@@ -109,7 +114,7 @@ export class StoredPrincipals {
         if (++scanned % TURN === 0) await nextTurn()
         const head = this.reader.headline(blob)
         if (head?.entity !== entity || head.tenant !== tenant) continue
-        const view = this.reader.view(blob, await this.priorOf(partition))
+        const view = this.reader.view(blob, await this.priorsOf(partition))
         if (view !== null) this.remember(view, { partition, key })
         return view
       }
@@ -118,15 +123,16 @@ export class StoredPrincipals {
   }
 
   private async read({ partition, key }: Place): Promise<PrincipalView | null> {
-    const [blob, frozen] = await this.options.store.read(partition, [key, FROZEN_KEY])
-    return blob === undefined
-      ? null
-      : this.reader.view(blob, frozen === undefined ? null : storedPrior(frozen))
+    const [blob] = await this.options.store.read(partition, [key])
+    return blob === undefined ? null : this.reader.view(blob, await this.priorsOf(partition))
   }
 
-  private async priorOf(partition: number): Promise<Prior | null> {
-    const [frozen] = await this.options.store.read(partition, [FROZEN_KEY])
-    return frozen === undefined ? null : storedPrior(frozen)
+  private async priorsOf(partition: number): Promise<Priors> {
+    const frozen = await this.options.store.read(partition, [FROZEN_KEY, STRANGERS_FROZEN_KEY])
+    const [known = null, strangers = null] = frozen.map((bytes) =>
+      bytes === undefined ? null : storedPrior(bytes),
+    )
+    return { known, strangers }
   }
 
   private async placeOf(cursor: string, partitions: readonly number[]): Promise<Place | null> {

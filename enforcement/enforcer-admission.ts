@@ -1,6 +1,13 @@
 import type { Decision } from '../core/decision.ts'
 import { entityId } from '../core/event.ts'
-import { firstEnd, principalKey, staleReason, standingReason, targetsOf } from './enforcer-judgement.ts'
+import {
+  firstEnd,
+  principalKey,
+  sharedNameReason,
+  staleReason,
+  standingReason,
+  targetsOf,
+} from './enforcer-judgement.ts'
 import type { EnforcerOptions } from './enforcer-options.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import { DEFAULT_GUARD, type GuardSettings, guardReason } from './guard.ts'
@@ -53,6 +60,8 @@ export class Admission {
     if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
     const standing = standingReason(issued, this.#book.ofPrincipal(decision))
     if (standing !== null) return { ...blank, status: 'superseded', statusReason: standing }
+    const shared = sharedNameReason(decision, this.#book.open())
+    if (shared !== null) return { ...blank, status: 'awaiting-approval', statusReason: shared }
     const guarded = this.#guarded(decision, now)
     if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }
     return issued

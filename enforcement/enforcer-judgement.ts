@@ -1,5 +1,5 @@
 import type { Decision } from '../core/decision.ts'
-import { profileKey } from '../core/event.ts'
+import { entityId, profileKey } from '../core/event.ts'
 import { isoTime, wallTime } from '../core/time.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
 import { proofOf } from './hold-proof.ts'
@@ -99,6 +99,19 @@ export function standingReason(candidate: LedgerEntry, entries: Iterable<LedgerE
     if (supersedes(entry, candidate) && (longer || stronger)) {
       return `${entry.decision.action} ${entry.decision.id} stands already`
     }
+  }
+  return null
+}
+
+/**
+ * Why a person must look first when decisions were made about two callers of one name, or null: the gateways
+ * know them apart, people may not.
+ */
+export function sharedNameReason(decision: Decision, entries: Iterable<LedgerEntry>): string | null {
+  const name = entityId(decision.principal)
+  for (const { decision: other } of entries) {
+    if (other.tenant !== decision.tenant || entityId(other.principal) !== name) continue
+    if (principalKey(other) !== principalKey(decision)) return `two callers share the name ${name}`
   }
   return null
 }

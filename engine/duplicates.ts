@@ -4,12 +4,14 @@ import type { AccessEvent } from '../core/event.ts'
 export const GENERATION = 65_536
 /** A power of two, so that a place in a table is a mask away. */
 const SLOTS = GENERATION * 2
+/** Request ids of which the last with the same place is remembered. A power of two. */
+const IDS = 65_536
 /** Keys remembered in the order of their calls: as many as two generations hold. */
 const ORDER = GENERATION * 2
 
 /**
  * Recognises a call that the log delivered twice: same gateway request id and same content. A reused id
- * with other content is another call. Two generations of open-addressing tables, so memory and horizon
+ * with other content is another call, and counted. Two generations of open-addressing tables, so memory and horizon
  * are fixed and the answer depends on the sequence of calls alone.
  */
 export class DuplicateFilter {
@@ -20,6 +22,11 @@ export class DuplicateFilter {
   /** Keys accepted since the beginning. */
   private accepted = 0
   private exported = 0
+  /** A hash of the last id at each place. Only for counting, so it is not stored. */
+  private readonly ids = new Int32Array(IDS)
+  /** Whether the last call, seen for the first time, had the id of an earlier one, as far as remembered. */
+  reusedId = false
+  private idHash = 0
 
   constructor(seed: number) {
     this.seed = seed
@@ -28,8 +35,12 @@ export class DuplicateFilter {
   /** True when the call was seen before; remembers it otherwise. */
   seen(event: AccessEvent): boolean {
     const key = this.keyOf(event)
+    this.reusedId = false
     if (find(this.previous, key) || find(this.current, key)) return true
     this.insert(key)
+    const place = this.idHash & (IDS - 1)
+    this.reusedId = this.ids[place] === this.idHash
+    this.ids[place] = this.idHash
     return false
   }
 
@@ -53,10 +64,13 @@ export class DuplicateFilter {
       high = Math.imul(high ^ unit, 0x01000193) + (high >>> 15)
       low = Math.imul(low + unit, 0x85ebca6b) ^ (low >>> 13)
     }
+    this.idHash = finish(low)
     high = mix(high, event.time)
     high = mix(high, event.status ?? -1)
     high = mix(high, event.responseBytes ?? -1)
+    high = mix(high, event.requestBytes ?? -1)
     low = mix(low, event.records ?? -1)
+    low = mix(low, event.latencyMs ?? -1)
     low = mixText(low, event.tenant)
     low = mixText(low, event.principal.id)
     low = mixText(low, event.method)

@@ -2,27 +2,74 @@ import { MINUTE_MS } from '../core/time.ts'
 
 const RING = 9
 const MAX_LEAD_MS = 2 * MINUTE_MS
+/** Sources whose times are told apart; further ones share one ring. */
+const MAX_SOURCES = 256
+const OTHER = ''
+
+/** The clock as it is stored. */
+export interface ClockSnapshot {
+  readonly now: number
+  /** Per source: name, how many times are known, where the next one goes, the times. */
+  readonly sources: readonly (readonly [string, number, number, readonly number[]])[]
+}
+
+/** The latest times of one source. */
+class Ring {
+  readonly times = new Float64Array(RING)
+  filled = 0
+  next = 0
+
+  add(time: number): void {
+    this.times[this.next] = time
+    this.next = (this.next + 1) % RING
+    if (this.filled < RING) this.filled++
+  }
+
+  /** True when the median is at most the permitted lead behind: the common case, without sorting. */
+  isNearMedian(time: number): boolean {
+    let near = 0
+    for (let i = 0; i < this.filled; i++) if (this.times[i]! >= time - MAX_LEAD_MS) near++
+    return near * 2 > this.filled
+  }
+
+  /** The lower one of two middles, so that of two times the sober one counts. */
+  median(): number {
+    const sorted = this.times.slice(0, this.filled).sort()
+    return sorted[(this.filled - 1) >> 1]!
+  }
+}
 
 /**
  * A partition's idea of the present, in event time. It follows the events but no single one of them can
- * move it more than two minutes beyond the median of the last nine, so a wrongly dated line cannot close
- * everybody's windows and incidents.
+ * move it more than two minutes beyond the median of its source's last nine, and the first of a source
+ * cannot move it at all, so a wrongly dated line cannot close everybody's windows and incidents.
  */
 export class EventClock {
-  /** Epoch ms; 0 before the first event. */
+  /** Epoch ms; 0 before there is anything to go by. */
   now = 0
-  private readonly ring = new Float64Array(RING)
-  private filled = 0
-  private next = 0
+  private readonly rings = new Map<string, Ring>()
+  /** The ring used last: consecutive events mostly share their source. */
+  private lastSource: string | null = null
+  private lastRing: Ring = new Ring()
 
-  /** Takes an event's time. */
-  observe(time: number): void {
-    this.ring[this.next] = time
-    this.next = (this.next + 1) % RING
-    if (this.filled < RING) this.filled++
-    if (time <= this.now) return
-    const moved = this.isNearMedian(time) ? time : Math.min(time, this.median() + MAX_LEAD_MS)
+  /** Takes an event's time; `source` names where its record came from. */
+  observe(time: number, source: string): void {
+    if (source !== this.lastSource) {
+      this.lastRing = this.ringOf(source)
+      this.lastSource = source
+    }
+    const ring = this.lastRing
+    ring.add(time)
+    if (time <= this.now || ring.filled === 1) return
+    const moved = ring.isNearMedian(time) ? time : Math.min(time, ring.median() + MAX_LEAD_MS)
     if (moved > this.now) this.now = moved
+  }
+
+  private ringOf(source: string): Ring {
+    const name = this.rings.has(source) || this.rings.size < MAX_SOURCES ? source : OTHER
+    const ring = this.rings.get(name) ?? new Ring()
+    this.rings.set(name, ring)
+    return ring
   }
 
   /** Moves the clock when nobody calls (a tick). */
@@ -30,26 +77,23 @@ export class EventClock {
     if (time > this.now) this.now = time
   }
 
-  /** True when the median is at most the permitted lead behind: the common case, without sorting. */
-  private isNearMedian(time: number): boolean {
-    let near = 0
-    for (let i = 0; i < this.filled; i++) if (this.ring[i]! >= time - MAX_LEAD_MS) near++
-    return near * 2 > this.filled
+  snapshot(): ClockSnapshot {
+    const sources = [...this.rings].map(
+      ([name, r]) => [name, r.filled, r.next, [...r.times]] as [string, number, number, number[]],
+    )
+    return { now: this.now, sources }
   }
 
-  private median(): number {
-    const sorted = this.ring.slice(0, this.filled).sort()
-    return sorted[(this.filled - 1) >> 1]!
-  }
-
-  snapshot(): number[] {
-    return [this.now, this.filled, this.next, ...this.ring]
-  }
-
-  restore(values: readonly number[]): void {
-    this.now = values[0] ?? 0
-    this.filled = values[1] ?? 0
-    this.next = values[2] ?? 0
-    for (let i = 0; i < RING; i++) this.ring[i] = values[3 + i] ?? 0
+  restore({ now, sources }: ClockSnapshot): void {
+    this.now = now
+    this.rings.clear()
+    this.lastSource = null
+    for (const [name, filled, next, times] of sources) {
+      const ring = new Ring()
+      ring.filled = filled
+      ring.next = next
+      ring.times.set(times)
+      this.rings.set(name, ring)
+    }
   }
 }

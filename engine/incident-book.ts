@@ -58,6 +58,11 @@ export class IncidentBook {
     return this.open.get(profileKey(tenant, principal))
   }
 
+  /** The open incident under a key that is no caller's. */
+  ofKey(key: string): Incident | undefined {
+    return this.open.get(key)
+  }
+
   ofId(id: string): Incident | undefined {
     return this.byId.get(id)
   }
@@ -112,16 +117,27 @@ export class IncidentBook {
     this.outputs.push({ kind: 'alert', alert })
   }
 
-  /** Turns a step of the ladder into a decision; nothing for an allowed principal. */
-  decide(incident: Incident, step: Step, settings: EngineSettings, at: number): void {
-    if (allowedBy(settings, incident.tenant, incident.entity.id, at) !== null) return
-    const mode = modeFor(settings.modes, {
-      principal: entityId(incident.principal),
+  /**
+   * Turns a step of the ladder into a decision; nothing for an allowed principal. Who shares a name with
+   * another is acted on only when a person agrees.
+   */
+  decide(
+    incident: Incident,
+    step: Step,
+    settings: EngineSettings,
+    at: number,
+    sharesName: (incident: Incident) => boolean,
+  ): void {
+    const name = entityId(incident.principal)
+    if (allowedBy(settings, incident.tenant, name, at) !== null) return
+    const wanted = modeFor(settings.modes, {
+      principal: name,
       groups: incident.groups,
       gateway: incident.gateway.id,
       detector: incident.detectors[0] ?? '',
       action: step.action,
     })
+    const mode = wanted === 'enforce' && sharesName(incident) ? 'approve' : wanted
     const holdSeconds = settings.values.holdSeconds
     const decision = this.decision(incident, step.action, step.scope, at, {
       mode,
@@ -267,7 +283,8 @@ export class IncidentBook {
     return changes
   }
 
-  restore(key: string, incident: Incident, settings: EngineSettings): void {
+  restore(incident: Incident, settings: EngineSettings): void {
+    const key = incident.linesKey ?? profileKey(incident.tenant, incident.principal)
     this.byId.set(incident.id, incident)
     if (incident.resolvedAt !== null) {
       this.resolved++

@@ -4,6 +4,8 @@ import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
 import type { Reason, VerdictPart } from '../core/opinion.ts'
+import type { UnreadableLines } from '../core/unreadable.ts'
+import type { Rise } from './unreadable-watch.ts'
 
 /** A token seen on surprising calls, by the claims that the gateway verified. */
 export interface SeenToken {
@@ -42,6 +44,12 @@ export interface IssuedDecision {
 export interface Incident {
   readonly id: string
   readonly tenant: string
+  /**
+   * Set when it is about lines that could not be read: what it is found by. Absent when it is about calls.
+   * Nothing is ever enforced because of unreadable lines.
+   */
+  readonly linesKey?: string
+  /** Who called; of an incident about lines, a placeholder that no call can have. */
   readonly principal: Principal
   readonly entity: Entity
   readonly gateway: { readonly kind: string; readonly id: string }
@@ -87,18 +95,65 @@ const MAX_TOKENS = 8
 /** Transitions kept with an incident: opened, three escalations, a reminder, resolved. */
 export const MAX_TRANSITIONS = 6
 
-export function openIncident(event: AccessEvent, at: number): Incident {
-  const entity: Entity = {
-    type: event.principal.kind === 'ip' ? 'ip' : 'principal',
-    id: entityId(event.principal),
-  }
+/** The incident that a surprising call opens. `name` is how people tell its caller from all others. */
+export function openIncident(
+  event: AccessEvent,
+  at: number,
+  name: string = entityId(event.principal),
+): Incident {
+  const { tenant, principal, gateway, parents } = event
+  const entity: Entity = { type: principal.kind === 'ip' ? 'ip' : 'principal', id: name }
+  const id = idOf('inc', tenant, entity.type, principal.kind, principal.id, event.id, at)
+  return { id, tenant, principal, entity, gateway, groups: parents, ...nothingYet(at) }
+}
+
+/** The incident that a rise of unreadable lines opens, about the address or the source. */
+export function openLinesIncident(report: UnreadableLines, rise: Rise, at: number): Incident {
+  const { tenant, source, gateway, address } = report
+  const isAddress = rise.of === 'address' && address !== null
+  const name = isAddress ? `ip:${address}` : `source:${source}`
+  const entity: Entity = { type: isAddress ? 'ip' : 'source', id: name }
+  const principal: Principal = { kind: 'ip', id: `unreadable lines of ${name}`, label: name, verified: false }
+  const id = idOf('inc', tenant, 'unreadable-lines', entity.type, entity.id, source, at)
+  return { id, tenant, linesKey: rise.key, principal, entity, gateway, groups: [], ...nothingYet(at) }
+}
+
+/** Adds unreadable lines: their surprise, their number, when. */
+export function addLines(incident: Incident, report: UnreadableLines, rise: Rise, at: number): void {
+  incident.events += report.lines
+  incident.requests += report.lines
+  incident.lastEventAt = Math.max(incident.lastEventAt, at)
+  incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
+  incident.evidenceAt = Math.max(
+    incident.evidenceAt,
+    Number.isNaN(report.receivedAt) ? at : report.receivedAt,
+  )
+  if (rise.surprise <= incident.surprise) return
+  incident.surprise = rise.surprise
+  incident.detectors = [UNREADABLE_LINES]
+  incident.parts = [{ detector: UNREADABLE_LINES, surprise: rise.surprise, weight: 1 }]
+  incident.reasons = [
+    {
+      detector: UNREADABLE_LINES,
+      feature: `${UNREADABLE_LINES}/10m`,
+      observed: rise.lines,
+      expected: rise.expected,
+      range: [0, rise.usualMost],
+      unit: 'lines',
+      surprise: rise.surprise,
+      weight: 1,
+      comparedWith: 'own history',
+    },
+  ]
+}
+
+/** Stands where a detector's name stands in incidents about lines. */
+export const UNREADABLE_LINES = 'unreadable-lines'
+
+type Blank = Omit<Incident, 'id' | 'tenant' | 'linesKey' | 'principal' | 'entity' | 'gateway' | 'groups'>
+
+function nothingYet(at: number): Blank {
   return {
-    id: idOf('inc', event.tenant, entity.type, event.principal.kind, event.principal.id, event.id, at),
-    tenant: event.tenant,
-    principal: event.principal,
-    entity,
-    gateway: event.gateway,
-    groups: event.parents,
     openedAt: at,
     resolvedAt: null,
     lastEventAt: at,
@@ -182,7 +237,8 @@ function addToken(incident: Incident, event: AccessEvent): void {
 
 /** When an incident that nobody acts on has frozen its principal for too long, epoch ms of event time; infinite once told. */
 export function staleAt(incident: Incident, maxFreezeMs: number): number {
-  if (incident.stale) return Number.POSITIVE_INFINITY
+  // Lines teach nothing, so nothing about them is frozen.
+  if (incident.stale || incident.linesKey !== undefined) return Number.POSITIVE_INFINITY
   let since = incident.openedAt
   for (const d of incident.issued) {
     if (d.mode === 'enforce' && d.action !== 'release' && d.holdUntil > since) since = d.holdUntil

@@ -19,6 +19,8 @@ export interface Knowledge {
   readonly version: number
   readonly prior: Prior
   readonly calibration: Calibration
+  /** Principals that the prior was learnt from. */
+  readonly principals: number
 }
 
 /** The integer sums that knowledge is cut from. */
@@ -37,7 +39,16 @@ export function emptySums(): Sums {
 }
 
 export function cutKnowledge(sums: Sums, version: number): Knowledge {
-  return { version, prior: cutPrior(sums.prior, version), calibration: cutCalibration(sums.calibration) }
+  return {
+    version,
+    prior: cutPrior(sums.prior, version),
+    calibration: cutCalibration(sums.calibration),
+    principals: principalsIn(sums),
+  }
+}
+
+function principalsIn(sums: Sums): number {
+  return Math.max(...sums.prior.count)
 }
 
 /**
@@ -53,19 +64,28 @@ export class KnowledgeKeeper {
   /** True when active or pending changed since the last export. */
   private dirty = true
 
-  constructor() {
+  /** Versions count up from `firstVersion`; profiles tell by them under which knowledge they were derived. */
+  constructor(firstVersion = 0) {
     this.sums = emptySums()
     this.activeSums = encodeSums(this.sums)
-    this.active = cutKnowledge(this.sums, 0)
+    this.active = cutKnowledge(this.sums, firstVersion)
   }
 
-  /** Crosses the boundaries up to `now`: the waiting cut comes into force, a new one starts to wait. */
+  /**
+   * Crosses the boundaries up to `now`: the waiting cut comes into force, a new one starts to wait. Where
+   * boundaries passed without a call, the cut of the first of them has waited long enough as well: who calls
+   * in between decides nothing.
+   */
   observe(now: number): void {
     const boundary = Math.floor(now / BOUNDARY_MS)
     if (boundary === this.boundary) return
     const first = this.boundary === 0
+    const passed = boundary - this.boundary
     this.boundary = boundary
-    if (!first && this.pendingSums !== null) this.adopt(this.pendingSums)
+    if (!first && this.pendingSums !== null) {
+      this.adopt(this.pendingSums)
+      if (passed > 1) this.adopt(encodeSums(this.sums))
+    }
     this.pendingSums = encodeSums(this.sums)
     this.dirty = true
   }
@@ -103,9 +123,11 @@ export class KnowledgeKeeper {
     this.activeSums = frozen.slice(3 + length, 3 + 2 * length)
     this.pendingSums = frozen[2] === 1 ? frozen.slice(3 + 2 * length) : null
     const version = frozen[0]!
+    const adopted = decodeSums(this.adoptedPrior)
     this.active = {
       version,
-      prior: cutPrior(decodeSums(this.adoptedPrior).prior, version),
+      principals: principalsIn(adopted),
+      prior: cutPrior(adopted.prior, version),
       calibration: cutCalibration(decodeSums(this.activeSums).calibration),
     }
     this.dirty = false

@@ -11,9 +11,16 @@ export interface ModeQuestion {
 }
 
 /** Specificity of each field: a rule that names the principal beats any that does not, and so on. */
-const SPECIFICITY = { principal: 16, group: 8, gateway: 4, detector: 2, action: 1 } as const
+const SPECIFICITY = { principal: 32, group: 8, gateway: 4, detector: 2, action: 1 } as const
 
-/** The mode of the most specific matching rule; of equals the last one; observe when nothing matches. */
+/** In a rule's `principal`: every address. */
+export const ANY_ADDRESS = 'ip:*'
+const ADDRESS = 'ip:'
+
+/**
+ * The mode of the most specific matching rule; of equals the last one; observe when nothing matches. Many
+ * callers may share an address, so on an address only rules act that name it, or name {@link ANY_ADDRESS}.
+ */
 export function modeFor(rules: readonly ModeRule[], question: ModeQuestion): Mode {
   let best = -1
   let mode: Mode = 'observe'
@@ -30,9 +37,10 @@ export function modeFor(rules: readonly ModeRule[], question: ModeQuestion): Mod
 function match(rule: ModeRule, q: ModeQuestion): number {
   let specificity = 0
   if (rule.principal !== undefined) {
-    if (rule.principal !== q.principal) return -1
-    specificity += SPECIFICITY.principal
-  }
+    const anyAddress = rule.principal === ANY_ADDRESS && q.principal.startsWith(ADDRESS)
+    if (rule.principal !== q.principal && !anyAddress) return -1
+    specificity += anyAddress ? SPECIFICITY.principal / 2 : SPECIFICITY.principal
+  } else if (q.principal.startsWith(ADDRESS)) return -1
   if (rule.group !== undefined) {
     if (!q.groups.includes(rule.group)) return -1
     specificity += SPECIFICITY.group

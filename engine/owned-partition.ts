@@ -10,6 +10,7 @@ import type {
 import { CurfewError } from '../core/errors.ts'
 import type { AccessEvent } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
+import type { UnreadableLines } from '../core/unreadable.ts'
 import type { LogRecord } from '../ingest/source.ts'
 import { bodyOf, chained, verifyChain } from './control-list.ts'
 import { applyControl, type ControlEffect, encodeEffect } from './control-records.ts'
@@ -17,8 +18,15 @@ import type { Output } from './incident-book.ts'
 import type { Partition, PartitionObserver } from './partition.ts'
 import type { PartitionState, StateChanges } from './partition-state.ts'
 
-/** Parses one log record; events in order. Rejections are the decoder's own business. */
-export type Decode = (record: LogRecord, onEvent: (event: AccessEvent) => void) => void
+/** Told what a log record holds, in order. */
+export interface Decoded {
+  event(event: AccessEvent): void
+  /** Lines that could not be read, or not whole; where they go is the decoder's own business. */
+  unreadable(lines: UnreadableLines): void
+}
+
+/** Parses one log record. */
+export type Decode = (record: LogRecord, to: Decoded) => void
 
 export interface OwnedPartitionOptions {
   readonly store: PartitionStore
@@ -54,6 +62,12 @@ export class OwnedPartition {
   private trimmedOutbox = 0
   /** Outbox entries up to here have been taken by every reader. */
   private taken = 0
+  private readonly decoded: Decoded = {
+    event: (event) => this.take(event),
+    unreadable: (lines) => {
+      if (this.state.isNew(lines.position)) this.partition.unreadable(lines)
+    },
+  }
 
   constructor(options: OwnedPartitionOptions) {
     this.options = options
@@ -88,16 +102,10 @@ export class OwnedPartition {
 
   /** Folds records that follow the position. Outputs are durable when this resolves. */
   async fold(records: readonly LogRecord[]): Promise<void> {
-    const { decode, observer } = this.options
+    const { decode } = this.options
     for (const record of records) {
       if (this.waiting.length > 0) await this.applyDue(record.offset - 1)
-      decode(record, (event) => {
-        if (!this.state.isNew(event.source)) {
-          observer.redelivered()
-          return
-        }
-        observer.judged(event, this.partition.step(event))
-      })
+      decode(record, this.decoded)
       this.position = { offset: record.offset, recordHash: '' }
       this.lastBytes = record.bytes
       this.changed = true
@@ -105,6 +113,12 @@ export class OwnedPartition {
     }
     // Nobody may call for hours: what is due behind the last record does not wait for the next.
     if (this.waiting.length > 0) await this.applyDue(this.position.offset)
+  }
+
+  private take(event: AccessEvent): void {
+    const { observer } = this.options
+    if (this.state.isNew(event.source)) observer.judged(event, this.partition.step(event))
+    else observer.redelivered()
   }
 
   private async applyDue(offset: number): Promise<void> {

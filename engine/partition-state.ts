@@ -4,9 +4,11 @@ import type { Prior } from '../baseline/prior.ts'
 import { CurfewError } from '../core/errors.ts'
 import { profileKey, type SourcePosition } from '../core/event.ts'
 import { keyedHash } from '../core/hash.ts'
+import type { ClockSnapshot } from './event-clock.ts'
 import type { Incident } from './incident.ts'
 import { frozenPrior } from './knowledge.ts'
 import type { Partition } from './partition.ts'
+import type { Population } from './population.ts'
 import type { EngineSettings } from './settings.ts'
 
 /** What changed since the last checkpoint, as keys and bytes of the state store. */
@@ -16,7 +18,8 @@ export interface StateChanges {
 }
 
 interface Scalars {
-  readonly clock: readonly number[]
+  /** Of the callers that a gateway vouches for, and of strangers. */
+  readonly clocks: readonly [ClockSnapshot, ClockSnapshot]
   readonly sweptDay: number
   readonly overflowed: number
   readonly late: number
@@ -33,9 +36,14 @@ export const PROFILE_PREFIX = 'p:'
 export const INCIDENT_PREFIX = 'i:'
 const DUPLICATES_PREFIX = 'd:'
 const CORRUPT_PREFIX = 'corrupt:'
+const DOORSTEP_PREFIX = 'v:'
+const UNREADABLE_KEY = 's:unreadable'
 const SUMS_KEY = 'k:sums'
 /** What is known about all, as it is in force; see {@link storedPrior}. */
 export const FROZEN_KEY = 'k:frozen'
+/** The same for strangers. */
+export const STRANGERS_FROZEN_KEY = 'k:strangers:frozen'
+const STRANGERS_SUMS_KEY = 'k:strangers:sums'
 /** Clock, counters and settings in force; see {@link storedSettings}. */
 export const CLOCK_KEY = 's:clock'
 const MAX_SOURCES = 10_000
@@ -122,13 +130,16 @@ export class PartitionState {
       puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
     for (const id of removed) deletes.push(INCIDENT_PREFIX + id)
     this.takeDuplicates(puts, deletes)
-    const { frozen, sums } = this.partition.knowledge.export()
-    puts.set(SUMS_KEY, bytesOf(sums))
-    if (frozen !== null) puts.set(FROZEN_KEY, bytesOf(frozen))
-    const { clock, sweptDay, overflowed, late, settings } = this.partition
+    const { known, strangers, doorstep, unreadableLines } = this.partition
+    putKnowledge(puts, known, SUMS_KEY, FROZEN_KEY)
+    putKnowledge(puts, strangers, STRANGERS_SUMS_KEY, STRANGERS_FROZEN_KEY)
+    for (const [piece, bytes] of doorstep.takeChanges()) puts.set(`${DOORSTEP_PREFIX}${piece}`, bytes)
+    const unreadable = unreadableLines.takeChanges()
+    if (unreadable !== null) puts.set(UNREADABLE_KEY, text.encode(unreadable))
+    const { sweptDay, overflowed, late, settings } = this.partition
     const { controlSeq, controlHash, sources } = this
     const scalars: Scalars = {
-      clock: clock.snapshot(),
+      clocks: [known.clock.snapshot(), strangers.clock.snapshot()],
       sweptDay,
       overflowed,
       late,
@@ -188,23 +199,24 @@ export class PartitionState {
       loading.incidents.push(JSON.parse(utf8.decode(bytes)) as Incident)
     else if (key.startsWith(DUPLICATES_PREFIX))
       loading.chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
-    else if (key === SUMS_KEY) loading.sums = floatsOf(bytes)
-    else if (key === FROZEN_KEY) loading.frozen = floatsOf(bytes)
+    else if (key.startsWith(DOORSTEP_PREFIX)) this.partition.doorstep.restore(Number(key.slice(2)), bytes)
+    else if (key === UNREADABLE_KEY) this.partition.unreadableLines.restore(utf8.decode(bytes))
+    else if (KNOWLEDGE_KEYS.has(key)) loading.knowledge.set(key, floatsOf(bytes))
     else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
   }
 
   /** Puts together what depends on several entries. */
   finishLoading(): void {
-    const { chunks, incidents, sums, frozen, profiles } = this.loading
+    const { chunks, incidents, knowledge, profiles } = this.loading
     this.lost = Math.max(0, profiles - this.corrupt - this.partition.residents.size)
     this.loading = emptyLoading()
-    if (sums !== null && frozen !== null) this.partition.knowledge.restore(frozen, sums)
+    const { known, strangers } = this.partition
+    restoreKnowledge(known, knowledge.get(SUMS_KEY), knowledge.get(FROZEN_KEY))
+    restoreKnowledge(strangers, knowledge.get(STRANGERS_SUMS_KEY), knowledge.get(STRANGERS_FROZEN_KEY))
     this.partition.duplicates.restore(chunks)
     this.duplicateChunks.push(...chunks.map((c) => c.first).sort((a, b) => a - b))
     incidents.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1))
-    for (const i of incidents) {
-      this.partition.book.restore(profileKey(i.tenant, i.principal), i, this.partition.settings)
-    }
+    for (const incident of incidents) this.partition.book.restore(incident, this.partition.settings)
     this.partition.residents.takeChanges()
     this.partition.refresh()
   }
@@ -213,7 +225,8 @@ export class PartitionState {
     const s = JSON.parse(json) as Scalars
     this.blank = false
     this.loading.profiles = s.profiles ?? 0
-    this.partition.clock.restore(s.clock)
+    this.partition.known.clock.restore(s.clocks[0])
+    this.partition.strangers.clock.restore(s.clocks[1])
     this.partition.sweptDay = s.sweptDay
     this.partition.overflowed = s.overflowed
     this.partition.late = s.late
@@ -255,13 +268,38 @@ export class PartitionState {
 interface Loading {
   readonly chunks: { first: number; keys: Float64Array }[]
   readonly incidents: Incident[]
-  sums: Float64Array | null
-  frozen: Float64Array | null
+  readonly knowledge: Map<string, Float64Array>
   profiles: number
 }
 
+const KNOWLEDGE_KEYS: ReadonlySet<string> = new Set([
+  SUMS_KEY,
+  FROZEN_KEY,
+  STRANGERS_SUMS_KEY,
+  STRANGERS_FROZEN_KEY,
+])
+
+function putKnowledge(
+  puts: Map<string, Uint8Array>,
+  { knowledge }: Population,
+  sumsKey: string,
+  frozenKey: string,
+): void {
+  const { frozen, sums } = knowledge.export()
+  puts.set(sumsKey, bytesOf(sums))
+  if (frozen !== null) puts.set(frozenKey, bytesOf(frozen))
+}
+
+function restoreKnowledge(
+  { knowledge }: Population,
+  sums: Float64Array | undefined,
+  frozen: Float64Array | undefined,
+): void {
+  if (sums !== undefined && frozen !== undefined) knowledge.restore(frozen, sums)
+}
+
 function emptyLoading(): Loading {
-  return { chunks: [], incidents: [], sums: null, frozen: null, profiles: 0 }
+  return { chunks: [], incidents: [], knowledge: new Map(), profiles: 0 }
 }
 
 function duplicateKey(first: number): string {

@@ -1,50 +1,35 @@
 import { CORE, DERIVED } from '../baseline/layout.ts'
 import { derive } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
-import {
-  acceptQuarantine,
-  advance,
-  count,
-  markStale,
-  resetTainted,
-  taint,
-  trustAgain,
-} from '../baseline/windows.ts'
-import { type AccessEvent, profileKey } from '../core/event.ts'
+import { acceptQuarantine, count, markStale, resetTainted, taint, trustAgain } from '../baseline/windows.ts'
+import { type AccessEvent, entityId, type Principal, profileKey } from '../core/event.ts'
+import { hashOf } from '../core/hash.ts'
 import { DAY_MS } from '../core/time.ts'
+import type { UnreadableLines } from '../core/unreadable.ts'
 import type { Detector } from '../detectors/detector.ts'
-import { surpriseOfHour } from '../detectors/off-hours.ts'
-import { binOf, type Calibration, UNITS_PER_DAY } from './calibration.ts'
+import { Doorstep } from './doorstep.ts'
 import { DuplicateFilter } from './duplicates.ts'
-import { EventClock } from './event-clock.ts'
 import { GRACE_MS, proofsOf } from './hold-proof.ts'
-import { addEvidence, type Incident, isHeld, noteEvidenceTime, openIncident } from './incident.ts'
+import {
+  addEvidence,
+  addLines,
+  type Incident,
+  isHeld,
+  noteEvidenceTime,
+  openIncident,
+  openLinesIncident,
+} from './incident.ts'
 import { IncidentBook } from './incident-book.ts'
 import { Judge } from './judge.ts'
-import { BOUNDARY_MS, KnowledgeKeeper } from './knowledge.ts'
+import type { KnowledgeKeeper } from './knowledge.ts'
+import { LastOutcome, type Outcome } from './outcome.ts'
 import { evasionStep, nextStep } from './policy.ts'
+import { Population } from './population.ts'
+import { bookHour, bookTime, isLate, sample } from './profile-book.ts'
 import { stateOf } from './profile-state.ts'
-import { NEWCOMER_EVENTS, Residents } from './residents.ts'
+import { Residents } from './residents.ts'
 import type { EngineSettings } from './settings.ts'
-
-/** What one call came to. Reused from call to call. */
-export interface Outcome {
-  /** -log10 of the combined tail probability; null when nobody had an opinion. */
-  readonly surprise: number | null
-  readonly score: number | null
-  readonly duplicate: boolean
-}
-
-/** The score is worked out when somebody asks for it: most calls are never shown to anybody. */
-class LastOutcome implements Outcome {
-  surprise: number | null = null
-  duplicate = false
-  calibration: Calibration | null = null
-
-  get score(): number | null {
-    return this.surprise === null || this.calibration === null ? null : this.calibration.score(this.surprise)
-  }
-}
+import { UnreadableWatch } from './unreadable-watch.ts'
 
 /** Told about every call, for metrics; must not change anything. */
 export interface PartitionObserver {
@@ -62,12 +47,8 @@ export interface PartitionOptions {
   readonly seed: number
 }
 
-/** Calls older than the principal's latest by more than this are counted apart. */
-const LATE_MS = 600_000
 /** A new maximum must exceed the old by this much before reasons are worked out anew. */
 const WORTH_EXPLAINING = 0.1
-/** Days a principal must have been active before its day maxima say anything about normal traffic. */
-const MIN_DAYS_FOR_MAXIMA = 3
 /** Rung of a revoked token: further refusals only show that the revocation holds. */
 const TOKEN_REVOKED = 3
 
@@ -79,33 +60,49 @@ const TOKEN_REVOKED = 3
 export class Partition {
   readonly residents: Residents
   readonly book = new IncidentBook()
-  readonly clock = new EventClock()
-  readonly knowledge = new KnowledgeKeeper()
+  /** Callers that a gateway vouches for. */
+  readonly known = new Population(null)
+  /** Addresses: whoever calls without identity. */
+  readonly strangers = new Population(this.known)
+  readonly doorstep: Doorstep
+  readonly unreadableLines = new UnreadableWatch()
   readonly duplicates: DuplicateFilter
   readonly judge: Judge
   settings: EngineSettings
   /** Calls that found no room for a profile. */
   overflowed = 0
   late = 0
-  /** Incident threshold in force, -log10 p. */
-  threshold = 0
   /** Day of the last sweep, days since the epoch. */
   sweptDay = 0
   private readonly outcome = new LastOutcome()
-  private learning: { prior: KnowledgeKeeper['active']['prior']; sums: KnowledgeKeeper['sums']['prior'] }
-  private boundary = -1
   private readonly due = {
     resolved: (incident: Incident) => this.settle(incident, false),
     stale: (incident: Incident) => this.thaw(incident),
   }
+  private readonly sharesName = (incident: Incident): boolean =>
+    this.residents.sharesLabel(incident.tenant, incident.principal)
 
   constructor(options: PartitionOptions) {
     this.judge = new Judge(options.detectors)
     this.residents = new Residents(this.judge.sectionBytes, options.maxPrincipals)
     this.duplicates = new DuplicateFilter(options.seed)
+    this.doorstep = new Doorstep(options.seed)
     this.settings = options.settings
-    this.learning = { prior: this.knowledge.active.prior, sums: this.knowledge.sums.prior }
     this.refresh()
+  }
+
+  /** The partition's present, epoch ms of event time; 0 before there is anything to go by. */
+  get now(): number {
+    return Math.max(this.known.clock.now, this.strangers.clock.now)
+  }
+
+  /** What is known about the callers that a gateway vouches for. */
+  get knowledge(): KnowledgeKeeper {
+    return this.known.knowledge
+  }
+
+  private populationOf(principal: Principal): Population {
+    return principal.verified ? this.known : this.strangers
   }
 
   /** Judges one call and learns from it. The outcome is valid until the next call. */
@@ -113,11 +110,13 @@ export class Partition {
     const { outcome } = this
     outcome.surprise = null
     outcome.duplicate = this.duplicates.seen(event)
+    outcome.reusedId = this.duplicates.reusedId
     if (outcome.duplicate) return outcome
-    this.clock.observe(event.time)
-    this.passTime()
+    const population = this.populationOf(event.principal)
+    population.clock.observe(event.time, event.source.topic)
+    this.passTime(population)
     const at: number = event.time
-    let slot = this.residents.find(event.tenant, event.principal)
+    const slot = this.residents.find(event.tenant, event.principal)
     const incident = this.book.ofPrincipal(event.tenant, event.principal)
     if (
       event.refusedBy === 'curfew' ||
@@ -126,24 +125,75 @@ export class Partition {
       if (incident !== undefined && slot >= 0) this.attempt(incident, event, at, slot)
       return outcome
     }
-    if (slot < 0) slot = this.residents.add(event.tenant, event.principal)
     if (slot < 0) {
-      this.overflowed++
+      this.welcome(event, at, population, incident)
       return outcome
     }
     // People rename things; the profile stays with the stable id.
     if (this.residents.ownerOf(slot).principal.label !== event.principal.label) {
       this.residents.relabel(slot, event.principal)
     }
-    this.judgeServed(event, slot, at, incident)
+    this.judgeServed(event, slot, at, population, incident)
     return outcome
   }
 
-  private judgeServed(event: AccessEvent, slot: number, at: number, incident: Incident | undefined): void {
+  /**
+   * Judges a call of somebody without a profile. An address keeps one from its eighth call of the day on, or
+   * when a call opens an incident: addresses cost an attacker nothing, and each would take memory.
+   */
+  private welcome(
+    event: AccessEvent,
+    at: number,
+    population: Population,
+    incident: Incident | undefined,
+  ): void {
+    const { tenant, principal } = event
+    const slot = this.residents.receive()
+    if (slot < 0) {
+      this.overflowed++
+      return
+    }
+    const stays =
+      principal.verified || incident !== undefined || this.doorstep.admits(tenant, principal.id, at, this.now)
+    if (stays) this.residents.settle(slot, tenant, principal)
+    this.judgeServed(event, slot, at, population, incident)
+    if (stays) return
+    if (this.book.ofPrincipal(tenant, principal) === undefined) this.residents.dismiss(slot)
+    else this.residents.settle(slot, tenant, principal)
+  }
+
+  /** Takes lines that could not be read: a rise of them may hide calls, so it is an incident by itself. */
+  unreadable(report: UnreadableLines): void {
+    const at = Number.isFinite(report.receivedAt) ? report.receivedAt : this.now
+    const rises = this.unreadableLines.take(report, at, (key) => this.book.ofKey(key) !== undefined)
+    const least = this.settings.values.minIncidentSurprise
+    // Without any idea of the time nothing can be dated; the lines count all the same.
+    if (at <= 0) return
+    for (const rise of rises) {
+      if (rise.surprise < least) continue
+      const open = this.book.ofKey(rise.key)
+      const incident = open ?? openLinesIncident(report, rise, at)
+      if (open === undefined) this.book.add(rise.key, incident)
+      addLines(incident, report, rise, at)
+      incident.score = this.known.active.calibration.score(incident.surprise)
+      this.book.assess(incident, this.settings)
+      this.book.touch(incident, this.settings)
+    }
+  }
+
+  private judgeServed(
+    event: AccessEvent,
+    slot: number,
+    at: number,
+    population: Population,
+    incident: Incident | undefined,
+  ): void {
     const { residents, judge, outcome } = this
+    const { active } = population
     residents.touch(slot)
     const view = residents.slab.at(slot)
-    const newHour = this.bookTime(view, at, incident)
+    if (isLate(view, at)) this.late++
+    const newHour = bookTime(view, at, population, incident?.quarantine ?? null)
     if (incident !== undefined) {
       // Windows that closed may have gone into its quarantine, surprising call or not.
       this.book.touch(incident, this.settings)
@@ -151,7 +201,7 @@ export class Partition {
     }
     const served = event.refusedBy === null && (event.status === null || event.status < 400)
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
-    const { prior } = this.knowledge.active
+    const { prior } = active
     if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== prior.version + 1) derive(view, prior)
     const surprise = judge.score(event, view, prior, newHour)
     if (surprise === null) {
@@ -160,63 +210,10 @@ export class Partition {
       return
     }
     outcome.surprise = surprise
-    outcome.calibration = this.knowledge.active.calibration
-    this.sample(view, surprise)
-    if (surprise >= this.threshold) this.hostile(event, view, at, surprise, incident)
+    outcome.calibration = active.calibration
+    sample(view, surprise, population)
+    if (surprise >= population.threshold) this.hostile(event, view, at, surprise, population, incident)
     else if (teaches(incident)) judge.learn(event, view, prior, newHour)
-  }
-
-  /** Books the time of a call on its profile: day and hour changes, window closings, lateness. */
-  private bookTime(view: ProfileView, at: number, incident: Incident | undefined): boolean {
-    const lastSeen = view.f64[(view.base + CORE.lastSeen) / 8]!
-    if (lastSeen - at > LATE_MS) {
-      this.late++
-      view.u32[(view.base + CORE.lateEvents) / 4]! += 1
-    }
-    const time = at > lastSeen ? at : lastSeen
-    const events = (view.base + CORE.events) / 8
-    if (view.f64[events] === 0) view.f64[(view.base + CORE.firstSeen) / 8] = time
-    view.f64[events]! += 1
-    view.f64[(view.base + CORE.lastSeen) / 8] = time
-    const newHour = advance(view, time, this.learning, incident?.quarantine ?? null)
-    // After the windows: they close under what was known when they were open.
-    const day = Math.floor(time / DAY_MS)
-    if (day !== view.u32[(view.base + CORE.dayIndex) / 4]) this.closeDay(view, day)
-    view.u32[(view.base + CORE.dayEvents) / 4]! += 1
-    if (newHour) {
-      const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
-      view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, this.knowledge.active.prior, hour)
-    }
-    return newHour
-  }
-
-  private closeDay(view: ProfileView, day: number): void {
-    const u = view.base / 4
-    const days = (view.base + CORE.activeDays) / 2
-    const largest = view.f32[u + CORE.dayMaxSurprise / 4]!
-    const events = view.f64[(view.base + CORE.events) / 8]!
-    if (view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS) {
-      this.knowledge.sums.calibration.dayMaxima[binOf(largest)]! += 1
-    }
-    view.f32[u + CORE.dayMaxSurprise / 4] = 0
-    view.u32[u + CORE.previousDayEvents / 4] = view.u32[u + CORE.dayEvents / 4]!
-    view.u32[u + CORE.dayEvents / 4] = 0
-    view.u32[u + CORE.dayIndex / 4] = day
-    if (view.u16[days]! < 65_535) view.u16[days]! += 1
-    // A further day makes the history worth more.
-    view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
-  }
-
-  /** Adds the surprise to the calibration so that every principal-day weighs about the same. */
-  private sample(view: ProfileView, surprise: number): void {
-    const f = (view.base + CORE.dayMaxSurprise) / 4
-    if (surprise > view.f32[f]!) view.f32[f] = surprise
-    const usual = view.u32[(view.base + CORE.previousDayEvents) / 4]!
-    const today = view.u32[(view.base + CORE.dayEvents) / 4]!
-    if (usual === 0 || today > 4 * usual || surprise >= this.threshold) return
-    const every = Math.ceil(usual / UNITS_PER_DAY)
-    if (every > 1 && today % every !== 0) return
-    this.knowledge.sums.calibration.events[binOf(surprise)]! += Math.floor((UNITS_PER_DAY * every) / usual)
   }
 
   private hostile(
@@ -224,9 +221,11 @@ export class Partition {
     view: ProfileView,
     at: number,
     surprise: number,
+    population: Population,
     open: Incident | undefined,
   ): void {
-    const incident = open ?? openIncident(event, at)
+    const { active } = population
+    const incident = open ?? openIncident(event, at, this.nameOf(event))
     if (open === undefined) this.book.add(profileKey(event.tenant, event.principal), incident)
     addEvidence(incident, event, at)
     if (!incident.stale) {
@@ -234,14 +233,14 @@ export class Partition {
       view.u32[(view.base + CORE.quarantinedEvents) / 4]! += 1
     }
     if (surprise > incident.surprise + WORTH_EXPLAINING || incident.events === 1) {
-      const { reasons, parts } = this.judge.explain(event, view, this.knowledge.active.prior)
+      const { reasons, parts } = this.judge.explain(event, view, active.prior)
       incident.reasons = reasons
       // In the order in which they were combined: adding in another one may differ in the last digit.
       incident.parts = this.judge.parts.map((part) => ({ ...part }))
       incident.detectors = parts.map((p) => p.detector)
       incident.owasp = this.judge.owaspOf(parts)
       incident.surprise = surprise
-      incident.score = this.knowledge.active.calibration.score(surprise)
+      incident.score = active.calibration.score(surprise)
     }
     if (incident.rung > 0 && countsAsAttempt(incident, at)) incident.attempts++
     this.book.assess(incident, this.settings)
@@ -253,8 +252,15 @@ export class Partition {
     const state = stateOf(view)
     const step =
       evasionStep(incident, state, event, at) ??
-      nextStep(incident, state, this.threshold, this.settings.values, at)
-    if (step !== null) this.book.decide(incident, step, this.settings, at)
+      nextStep(incident, state, this.populationOf(event.principal).threshold, this.settings.values, at)
+    if (step !== null) this.book.decide(incident, step, this.settings, at, this.sharesName)
+  }
+
+  /** How people tell a caller from all others: by its name, and by a hash of its id where two share the name. */
+  private nameOf({ tenant, principal }: AccessEvent): string {
+    const name = entityId(principal)
+    if (!this.residents.sharesLabel(tenant, principal)) return name
+    return `${name} (${hashOf(principal.kind, principal.id).slice(0, 8)})`
   }
 
   /** A refused call of a held caller: demand, never evidence; enough of them take the next rung. */
@@ -274,26 +280,21 @@ export class Partition {
   }
 
   /** Event time passes: knowledge boundaries, due resolutions, the daily sweep. */
-  private passTime(): void {
-    const { now } = this.clock
+  private passTime(population: Population): void {
+    const { now } = this
     if (now >= this.book.nextDue) this.book.passTime(now, this.settings, this.due)
-    const boundary = Math.floor(now / BOUNDARY_MS)
-    if (boundary !== this.boundary) {
-      this.boundary = boundary
-      this.knowledge.observe(now)
-      this.refresh()
-      const day = Math.floor(now / DAY_MS)
-      if (day !== this.sweptDay) this.sweep(now, day)
-    }
+    if (population.passTime(this.settings) && population === this.known) this.strangers.refresh(this.settings)
+    const day = Math.floor(now / DAY_MS)
+    if (day !== this.sweptDay) this.sweep(now, day)
   }
 
   private sweep(now: number, day: number): void {
     this.sweptDay = day
     const busy = new Set<number>()
     for (const i of this.book.openIncidents()) busy.add(this.residents.find(i.tenant, i.principal))
+    const sumsOf = (principal: Principal) => this.populationOf(principal).knowledge.sums.prior
     const { profileIdleDays, incidentDays } = this.settings.values
-    const idleMs = profileIdleDays * DAY_MS
-    this.residents.sweep(now, idleMs, this.knowledge.sums.prior, (slot) => busy.has(slot))
+    this.residents.sweep(now, profileIdleDays * DAY_MS, sumsOf, (slot) => busy.has(slot))
     this.book.forgetResolvedBefore(now - incidentDays * DAY_MS)
   }
 
@@ -303,12 +304,12 @@ export class Partition {
     if (slot < 0) return
     const view = this.residents.slab.at(slot)
     markStale(view)
-    const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
-    view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, this.knowledge.active.prior, hour)
+    bookHour(view, this.populationOf(incident.principal).active.prior)
     this.residents.touch(slot)
   }
 
   private settle(incident: Incident, byPerson: boolean): void {
+    if (incident.linesKey !== undefined) return
     const slot = this.residents.find(incident.tenant, incident.principal)
     if (slot < 0) return
     const view = this.residents.slab.at(slot)
@@ -321,10 +322,8 @@ export class Partition {
 
   /** Takes the knowledge and settings in force into the hot path's fields. */
   refresh(): void {
-    const { active, sums } = this.knowledge
-    this.learning = { prior: active.prior, sums: sums.prior }
-    const { falseAlarmBudget, minIncidentSurprise } = this.settings.values
-    this.threshold = active.calibration.threshold(falseAlarmBudget, minIncidentSurprise)
+    this.known.refresh(this.settings)
+    this.strangers.refresh(this.settings)
   }
 
   /** New settings take effect with the next event. */
@@ -336,21 +335,26 @@ export class Partition {
 
   /** Time passes although nobody calls. */
   tick(time: number): void {
-    this.clock.tick(time)
-    this.passTime()
+    for (const population of [this.known, this.strangers]) {
+      population.clock.tick(time)
+      this.passTime(population)
+    }
   }
 
   /** A person's verdict. `accept` teaches what was set aside, `dismiss` drops it; both lift what holds. */
   close(id: string, verdict: 'accept' | 'dismiss'): boolean {
     const incident = this.book.ofId(id)
     if (incident === undefined || incident.resolvedAt !== null) return false
-    const slot = this.residents.find(incident.tenant, incident.principal)
+    const { tenant, principal } = incident
+    const slot = this.residents.find(tenant, principal)
     if (slot >= 0) {
       const view = this.residents.slab.at(slot)
-      if (verdict === 'accept') acceptQuarantine(view, incident.quarantine, this.knowledge.sums.prior)
+      if (verdict === 'accept') {
+        acceptQuarantine(view, incident.quarantine, this.populationOf(principal).knowledge.sums.prior)
+      }
       this.settle(incident, true)
     }
-    const at = Math.max(this.clock.now, incident.lastDemandAt)
+    const at = Math.max(this.now, incident.lastDemandAt)
     this.book.releaseAll(incident, at)
     this.book.resolve(incident, at)
     return true
@@ -361,7 +365,7 @@ export class Partition {
     const incident = this.book.ofId(incidentId)
     const issued = incident?.issued.find((d) => d.id === decisionId)
     if (incident === undefined || issued === undefined) return false
-    issued.holdUntil = Math.min(issued.holdUntil, this.clock.now)
+    issued.holdUntil = Math.min(issued.holdUntil, this.now)
     this.book.touch(incident, this.settings)
     return true
   }

@@ -2,7 +2,7 @@ import type { Decision } from '../core/decision.ts'
 import type { AccessEvent } from '../core/event.ts'
 import { entityId } from '../core/event.ts'
 import { isoTime } from '../core/time.ts'
-import type { Outcome } from './partition.ts'
+import type { Outcome } from './outcome.ts'
 
 /** The line of the decisions output: what a decision is to people; adapters get the whole decision. */
 export function decisionLine(d: Decision): string {

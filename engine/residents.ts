@@ -53,12 +53,42 @@ export class Residents {
 
   /** A new, zeroed profile; -1 at the bound. */
   add(tenant: string, principal: Principal): number {
-    if (this.slab.size >= this.maxPrincipals) return -1
-    const slot = this.slab.allocate()
+    const slot = this.receive()
+    if (slot >= 0) this.settle(slot, tenant, principal)
+    return slot
+  }
+
+  /** A zeroed profile for one judgement, of nobody yet: {@link settle} keeps it, {@link dismiss} ends it. -1 at the bound. */
+  receive(): number {
+    return this.slab.size >= this.maxPrincipals ? -1 : this.slab.allocate()
+  }
+
+  /** Makes a received profile that of a principal. */
+  settle(slot: number, tenant: string, principal: Principal): void {
     this.owners[slot] = { tenant, principal }
     this.kindOf(tenant, principal.kind).set(principal.id, slot)
     if (this.removedKeys.size > 0) this.removedKeys.delete(profileKey(tenant, principal))
-    return slot
+  }
+
+  /** Ends a received profile; nothing of it remains. */
+  dismiss(slot: number): void {
+    this.isDirty[slot] = 0
+    this.slab.release(slot)
+  }
+
+  /**
+   * Whether another principal of the same kind and tenant is known by the same label. Looks through all of
+   * them, so it is asked before acting only.
+   */
+  sharesLabel(tenant: string, { kind, id, label }: Principal): boolean {
+    return this.owners.some(
+      (owner) =>
+        owner !== undefined &&
+        owner.principal.label === label &&
+        owner.principal.id !== id &&
+        owner.principal.kind === kind &&
+        owner.tenant === tenant,
+    )
   }
 
   ownerOf(slot: number): ProfileOwner {
@@ -121,15 +151,23 @@ export class Residents {
   }
 
   /** Removes idle newcomers and profiles idle for longer than `idleMs`; `keep` protects open incidents. */
-  sweep(now: number, idleMs: number, sums: PriorSums, keep: (slot: number) => boolean): void {
+  sweep(
+    now: number,
+    idleMs: number,
+    sumsOf: (principal: Principal) => PriorSums,
+    keep: (slot: number) => boolean,
+  ): void {
     const isFull = this.slab.size >= FULL_SHARE * this.maxPrincipals
     const newcomerIdle = isFull ? NEWCOMER_IDLE_FULL_MS : NEWCOMER_IDLE_MS
     for (let slot = 0; slot < this.owners.length; slot++) {
-      if (this.owners[slot] === undefined || keep(slot)) continue
+      const owner = this.owners[slot]
+      if (owner === undefined || keep(slot)) continue
       const view = this.slab.at(slot)
       const idle = now - view.f64[(view.base + CORE.lastSeen) / 8]!
       const events = view.f64[(view.base + CORE.events) / 8]!
-      if (idle > idleMs || (events < NEWCOMER_EVENTS && idle > newcomerIdle)) this.remove(slot, sums)
+      if (idle > idleMs || (events < NEWCOMER_EVENTS && idle > newcomerIdle)) {
+        this.remove(slot, sumsOf(owner.principal))
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Reason } from '../core/opinion.ts'
-import type { Incident } from './incident.ts'
+import { type Incident, UNREADABLE_LINES } from './incident.ts'
 
 const SPANS: Record<string, string> = {
   '1m': 'one minute',
@@ -15,6 +15,8 @@ const RECORDS_FIRST = 0.7
 
 /** One sentence for people: who, the strongest reason with its numbers, and when it was unusual to call. */
 export function summarise(incident: Incident): string {
+  const lines = incident.reasons.find((r) => r.detector === UNREADABLE_LINES)
+  if (lines !== undefined) return `${incident.entity.id}: ${linesText(lines)}`
   const volume = mostTelling(incident.reasons.filter((r) => r.detector === 'volume'))
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
@@ -31,6 +33,11 @@ function mostTelling(reasons: readonly Reason[]): Reason | undefined {
   return records !== undefined && records.surprise >= RECORDS_FIRST * strongest!.surprise
     ? records
     : strongest
+}
+
+function linesText({ observed, expected, range }: Reason): string {
+  const usual = `usually ${rounded(expected)}, 99 % of the time at most ${rounded(range[1])}`
+  return `${rounded(observed)} log lines in ten minutes that could not be read whole (${usual}); calls may be hidden in them`
 }
 
 function volumeText(reason: Reason): string {

@@ -80,7 +80,7 @@ export class CallJudge {
       if (output.kind === 'alert' && output.alert.transition === 'opened' && output.alert.entity.id === id)
         opened = true
     }
-    return { surprise: this.surprise, opened, hostile: this.surprise >= this.partition.threshold }
+    return { surprise: this.surprise, opened, hostile: this.surprise >= this.partition.known.threshold }
   }
 
   private step(event: AccessEvent): void {

@@ -12,7 +12,12 @@ const modeWords = ['observe', 'approve', 'enforce'] as const
 
 const modeRule = section(
   {
-    principal: Type.Optional(words({ description: 'Only this principal, such as `consumer:orders-svc`.' })),
+    principal: Type.Optional(
+      words({
+        description:
+          'Only this principal, such as `consumer:orders-svc`; `ip:*` is every address. Many callers may share an address: one is acted on only where a rule names it or `ip:*`.',
+      }),
+    ),
     group: Type.Optional(words({ description: 'Only this peer group.' })),
     gateway: Type.Optional(kebabName('Only evidence that came through this gateway (its id).')),
     detector: Type.Optional(kebabName('Only when this detector is the strongest.')),

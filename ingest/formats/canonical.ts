@@ -8,7 +8,7 @@ import { CANONICAL as C, type CanonicalPlan, canonicalPlan } from './canonical-f
 import { readTime } from './iso-or-millis.ts'
 import { ABSENT, type Fields, NO_TEXTS } from './json-fields.ts'
 import { type EventReader, jsonFormat } from './json-format.ts'
-import { MAX_PATH_CHARS, MAX_USER_AGENT_CHARS, positionId } from './kong.ts'
+import { MAX_PATH_CHARS, MAX_USER_AGENT_CHARS, positionId, UNAUTHENTICATED } from './kong.ts'
 import type { Line } from './line.ts'
 import { TypedFields } from './typed-fields.ts'
 
@@ -50,8 +50,10 @@ function readCanonical(f: Fields, plan: CanonicalPlan, line: Line): AccessEvent 
   if (line.address === null && t.states(C.clientIp)) t.wrongType(C.clientIp)
   const time = readTime(f, C.time, 'time', line)
   const tenant = line.tenant(f, plan.tenant)
-  const principal = principalOf(f, t, line)
   const status = t.amount(C.status, 999)
+  const refusedBy = t.oneOf(C.refusedBy, REFUSERS)
+  const turnedAway = refusedBy === 'gateway' && status === UNAUTHENTICATED
+  const principal = principalOf(f, t, line, turnedAway)
   const target = targetOf(f, t, line)
   const responseBytes = t.amount(C.responseBytes, MAX_AMOUNT)
   const { records, recordsFrom } = recordsOf(f, t, plan, line, responseBytes, status)
@@ -64,7 +66,6 @@ function readCanonical(f: Fields, plan: CanonicalPlan, line: Line): AccessEvent 
   const userAgent = t.repeated(C.userAgent, MAX_USER_AGENT_CHARS)
   const latencyMs = t.amount(C.latencyMs, MAX_AMOUNT, true)
   const requestBytes = t.amount(C.requestBytes, MAX_AMOUNT)
-  const refusedBy = t.oneOf(C.refusedBy, REFUSERS)
   if (t.failed || time === null || tenant === null || principal === null || target === null) return null
   if (line.salvaged && status === null) return null
   const { topic, partition, offset } = line.record
@@ -95,8 +96,11 @@ function readCanonical(f: Fields, plan: CanonicalPlan, line: Line): AccessEvent 
   }
 }
 
-/** The stated principal where the producer vouches for it; the address of the call otherwise. */
-function principalOf(f: Fields, t: TypedFields, line: Line): Principal | null {
+/**
+ * The stated principal where the producer vouches for it; the address of the call otherwise, and where the
+ * gateway turned the call away as unauthenticated.
+ */
+function principalOf(f: Fields, t: TypedFields, line: Line, turnedAway: boolean): Principal | null {
   if (!line.believesNames) return line.addressPrincipal()
   if (!t.object(C.principal)) {
     if (line.salvaged && line.address !== null) return line.address.principal
@@ -114,7 +118,7 @@ function principalOf(f: Fields, t: TypedFields, line: Line): Principal | null {
       addressOf(id)?.principal ?? addressOf(id.replace(/\/64$/, ''))?.principal ?? t.wrongType(C.principalId)
     )
   const known = line.knownName(f, C.principalId)
-  if (!verified || known === null) return line.addressPrincipal()
+  if (!verified || known === null || turnedAway) return line.addressPrincipal()
   const name = label === null || label === '' || isToken(label) ? id : label
   if (known.principal?.kind !== kind || known.principal.label !== name) {
     known.principal = verifiedPrincipal(kind, known.text, name)

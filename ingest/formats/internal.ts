@@ -1,5 +1,6 @@
 import type { AccessEvent, Principal, Token } from '../../core/event.ts'
 import { eventTime } from '../../core/time.ts'
+import type { UnreadableLines } from '../../core/unreadable.ts'
 import { MAX_LINE_BYTES } from '../format.ts'
 import { PRINCIPAL_KINDS, RECORDS_FROM, REFUSERS } from './canonical.ts'
 import { canonicalSlots } from './canonical-fields.ts'
@@ -43,6 +44,28 @@ export function decodeInternal(bytes: Uint8Array, receivedAt: number): AccessEve
   const strict = readStrictly(buffer, SHAPE)
   if (strict.damage !== null || strict.duplicates.length > 0) return null
   return eventOf(strict.fields, receivedAt)
+}
+
+/** Unreadable lines as a record of the internal topic, where a rise of them is noticed. */
+export function encodeUnreadable(lines: UnreadableLines): Uint8Array {
+  return Buffer.from(JSON.stringify({ unreadable: lines }), 'utf8')
+}
+
+const UNREADABLE_START = Buffer.from('{"unreadable":')
+
+/**
+ * Reads what {@link encodeUnreadable} wrote; null for anything else. `receivedAt` stands in where no time of
+ * receipt was known.
+ */
+export function decodeUnreadable(bytes: Uint8Array, receivedAt: number): UnreadableLines | null {
+  if (bytes.length > MAX_LINE_BYTES || UNREADABLE_START.some((byte, i) => bytes[i] !== byte)) return null
+  try {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+    const { unreadable } = JSON.parse(text) as { readonly unreadable: UnreadableLines }
+    return { ...unreadable, receivedAt: unreadable.receivedAt ?? receivedAt }
+  } catch {
+    return null
+  }
 }
 
 /** Thrown and caught in this file only: a member is not what {@link encodeInternal} writes. */

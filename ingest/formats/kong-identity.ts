@@ -36,10 +36,11 @@ export function kongIdentity(f: Fields, rule: PrincipalRule, line: Line): KongId
       return { principal, parents: NO_TEXTS, token, credential }
     }
   }
-  return { principal: line.addressPrincipal(), parents: NO_TEXTS, token, credential }
+  return addressIdentity(line)
 }
 
-function addressIdentity(line: Line): KongIdentity {
+/** Books the call on its address. Many callers may share that, so nothing of one of them is kept. */
+export function addressIdentity(line: Line): KongIdentity {
   return { principal: line.addressPrincipal(), parents: NO_TEXTS, token: null, credential: null }
 }
 

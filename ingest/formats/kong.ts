@@ -8,10 +8,11 @@ import { timeIsPlausible } from './event-time.ts'
 import { ABSENT, ARRAY, type Fields, NULL, NUMBER, TEXT, wellFormed } from './json-fields.ts'
 import { type EventReader, jsonFormat } from './json-format.ts'
 import { KONG, type KongPlan, kongPlan } from './kong-fields.ts'
-import { kongIdentity } from './kong-identity.ts'
+import { addressIdentity, kongIdentity } from './kong-identity.ts'
 import type { Line } from './line.ts'
 import type { KnownText } from './text-table.ts'
 
+export const UNAUTHENTICATED = 401
 export const MAX_PATH_CHARS = 2_048
 export const MAX_USER_AGENT_CHARS = 256
 const MAX_QUERY_CHARS = 2_048
@@ -34,7 +35,12 @@ function readKong(f: Fields, plan: KongPlan, line: Line): AccessEvent | null {
   const time = completionOf(f, line)
   const tenant = line.tenant(f, plan.tenant)
   const status = statusOf(f, line)
-  const { principal, parents, token, credential } = kongIdentity(f, line.settings.principal, line)
+  const refused = refusedBy(f, status)
+  // Whom a gateway turned away as unauthenticated it does not vouch for, whatever else the line says.
+  const { principal, parents, token, credential } =
+    refused === 'gateway' && status === UNAUTHENTICATED
+      ? addressIdentity(line)
+      : kongIdentity(f, line.settings.principal, line)
   if (time === null || tenant === null || principal === null || (line.salvaged && status === null))
     return null
   const { path, route, objectIds } = targetOf(f, line, status)
@@ -62,7 +68,7 @@ function readKong(f: Fields, plan: KongPlan, line: Line): AccessEvent | null {
     responseBytes,
     records,
     recordsFrom,
-    refusedBy: refusedBy(f, status),
+    refusedBy: refused,
     gateway: line.gateway(f, plan.gateway),
     source: { topic, partition, offset, index: line.index },
   }
@@ -79,13 +85,14 @@ export function positionId(line: Line): string {
 }
 
 /**
- * Start plus duration. A line that states its start twice still is a call of its address, dated by its
- * receipt when that is known.
+ * Start plus duration. A line that states its start twice, or that was cut before it, still is a call: dated
+ * by its receipt when that is known.
  */
 function completionOf(f: Fields, line: Line): EventTimeMs | null {
   const { receivedAt } = line.record
   if (line.duplicates.includes('started_at') && Number.isFinite(receivedAt)) return eventTime(receivedAt)
   const kind = f.kind(KONG.startedAt)
+  if (kind === ABSENT && line.salvaged && Number.isFinite(receivedAt)) return eventTime(receivedAt)
   if (kind === ABSENT || kind === NULL) return line.nothing('missing-field', 'started_at')
   if (kind !== NUMBER) return line.nothing('wrong-type', 'started_at', f.value(KONG.startedAt))
   const startedAt = f.number(KONG.startedAt)

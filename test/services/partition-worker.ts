@@ -38,9 +38,9 @@ export async function partitionWorker(options: WorkerOptions) {
     store: await options.store.open(options.partition),
     partition: engine,
     state,
-    decode: (record, onEvent) => {
+    decode: (record, to) => {
       const event = events.get(record.offset)
-      if (event !== undefined) onEvent(event)
+      if (event !== undefined) to.event(event)
     },
     observer: { judged: () => undefined, redelivered: () => undefined },
     insist: (work) => work(),
@@ -101,7 +101,7 @@ export async function partitionWorker(options: WorkerOptions) {
       tokenExp: null,
     } as const
     const settings: EngineSettings = { ...engine.settings, modes: [{ mode }] }
-    engine.book.decide(incident, step, settings, event.time)
+    engine.book.decide(incident, step, settings, event.time, () => false)
     engine.book.touch(incident, engine.settings)
     const output = engine.book.outputs.findLast((o) => o.kind === 'decision')
     if (output?.kind !== 'decision') throw new Error('no decision was made')
@@ -134,7 +134,7 @@ export async function partitionWorker(options: WorkerOptions) {
     settings: () => engine.settings,
     isHeld: (incident: string) => {
       const found = engine.book.ofId(incident)
-      return found !== undefined && isHeld(found, Math.max(engine.clock.now, found.lastDemandAt))
+      return found !== undefined && isHeld(found, Math.max(engine.now, found.lastDemandAt))
     },
     holdUntil: (incident: string, decision: string) =>
       engine.book.ofId(incident)?.issued.find(({ id }) => id === decision)?.holdUntil,

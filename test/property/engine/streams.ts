@@ -20,11 +20,13 @@ const PRINCIPALS: readonly (readonly [string, Principal])[] = [
   ['acme', consumer('billing')],
   ['acme', { kind: 'sub', id: 'orders', label: 'orders', verified: true }],
   ['globex', address('203.0.113.9')],
+  ['acme', address('198.51.100.7')],
 ]
 
 /** One thing that happens to a partition. */
 export type Happening =
   | { readonly kind: 'event'; readonly event: AccessEvent }
+  | { readonly kind: 'unreadable'; readonly lines: number; readonly host: number; readonly laterMs: number }
   | { readonly kind: 'repeat'; readonly back: number }
   | { readonly kind: 'tick'; readonly aheadMs: number }
   | { readonly kind: 'settings'; readonly options: EngineOptions }
@@ -66,6 +68,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: drawn.map((d): Step => ({ kind: 'event', drawn: d })),
   },
   { weight: 3, arbitrary: fc.nat(20).map((back): Step => ({ kind: 'repeat', back })) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({ lines: fc.integer({ min: 1, max: 40 }), host: fc.nat(3), laterMs: fc.nat(600_000) })
+      .map((lines): Step => ({ kind: 'unreadable', ...lines })),
+  },
   { weight: 1, arbitrary: fc.nat(9_000_000).map((aheadMs): Step => ({ kind: 'tick', aheadMs })) },
   {
     weight: 1,
@@ -144,13 +152,26 @@ export function happen(
       past.push(happening.event)
       engine.step(happening.event)
       return
+    case 'unreadable': {
+      const { lines, host, laterMs } = happening
+      engine.unreadable({
+        tenant: 'acme',
+        source: 'edge',
+        gateway: { kind: 'kong', id: 'edge' },
+        address: host === 0 ? null : `203.0.113.${host}`,
+        lines,
+        receivedAt: (engine.now || MONDAY) + laterMs,
+        position: { topic: 'edge!', partition: 0, offset: 0, index: 0 },
+      })
+      return
+    }
     case 'repeat': {
       const event = past[past.length - 1 - happening.back]
       if (event !== undefined) engine.step(event)
       return
     }
     case 'tick':
-      control({ kind: 'tick', time: engine.clock.now + happening.aheadMs })
+      control({ kind: 'tick', time: engine.now + happening.aheadMs })
       return
     case 'settings':
       control({

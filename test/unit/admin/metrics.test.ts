@@ -16,6 +16,7 @@ describe('metrics', () => {
     metrics.events('kong', 3)
     metrics.rejected('not-json')
     metrics.duplicates()
+    metrics.reusedIds()
     metrics.late(2)
     metrics.verdict(4.5)
     metrics.verdict(null)
@@ -39,6 +40,7 @@ describe('metrics', () => {
       'curfew_events_total{source="kong"} 3',
       'curfew_rejected_total{reason="not-json"} 1',
       'curfew_duplicates_total 1',
+      'curfew_reused_request_ids_total 1',
       'curfew_late_events_total 2',
       'curfew_verdict_surprise_bucket{le="5"} 1',
       'curfew_verdicts_abstained_total 1',

@@ -41,9 +41,15 @@ function counted(records: readonly SourcedRecord[], lasting: boolean): number {
       { source, lasting, close: async () => undefined },
       record,
     )
-    ingest.decodeJournal({ offset, bytes, receivedAt, ...kept }, (event) => {
-      if (state.isNew(event.source)) count++
-    })
+    ingest.decodeJournal(
+      { offset, bytes, receivedAt, ...kept },
+      {
+        event: (event) => {
+          if (state.isNew(event.source)) count++
+        },
+        unreadable: () => undefined,
+      },
+    )
   }
   return count
 }

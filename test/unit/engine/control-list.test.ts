@@ -103,9 +103,9 @@ describe('a partition', () => {
     await store.request(0, { id: 'r', kind: 'tick', body: tick(2_000) })
     await next.owned.takeRequests()
     expect(await next.stand()).toEqual(['settings@-1', 'tick@4', 'tick@4'])
-    expect(next.partition.clock.now).toBe(0)
+    expect(next.partition.now).toBe(0)
     for (let offset = 1; offset < 5; offset++) await next.read(offset)
-    expect(next.partition.clock.now).toBe(2_000)
+    expect(next.partition.now).toBe(2_000)
   })
 
   it('says which control list its state reflects, and refuses another', async () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { EventClock } from '../../../engine/event-clock.ts'
-import { DAY_MS, MINUTE_MS, MONDAY } from '../../scenarios/engine/traffic.ts'
+import { type ClockSnapshot, EventClock } from '../../../engine/event-clock.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, MONDAY } from '../../scenarios/engine/traffic.ts'
 
 function clockAfter(...times: number[]): EventClock {
   const clock = new EventClock()
-  for (const time of times) clock.observe(time)
+  for (const time of times) clock.observe(time, 'edge')
   return clock
 }
 
@@ -18,9 +18,9 @@ describe('event time', () => {
     'is moved by one wrongly dated call no further than two minutes beyond the median, after %i good ones',
     (good) => {
       const clock = clockAfter(...Array.from({ length: good }, (_, i) => MONDAY + i * 1_000))
-      clock.observe(MONDAY + 365 * DAY_MS)
+      clock.observe(MONDAY + 365 * DAY_MS, 'edge')
       expect(clock.now).toBeLessThanOrEqual(MONDAY + (good - 1) * 1_000 + 2 * MINUTE_MS)
-      clock.observe(MONDAY + good * 1_000)
+      clock.observe(MONDAY + good * 1_000, 'edge')
       expect(clock.now).toBeLessThanOrEqual(MONDAY + good * 1_000 + 2 * MINUTE_MS)
     },
   )
@@ -29,6 +29,21 @@ describe('event time', () => {
     const later = MONDAY + DAY_MS
     const clock = clockAfter(...Array(9).fill(MONDAY), ...Array(5).fill(later))
     expect(clock.now).toBe(later)
+  })
+
+  it('is not moved by the first call of a source, whatever its date', () => {
+    const clock = clockAfter(MONDAY + HOUR_MS, MONDAY)
+    expect(clock.now).toBe(MONDAY)
+    clock.observe(MONDAY + HOUR_MS, 'another')
+    expect(clock.now).toBe(MONDAY)
+    clock.observe(MONDAY + 1_000, 'another')
+    expect(clock.now).toBe(MONDAY + 1_000)
+  })
+
+  it('keeps a bounded number of sources apart', () => {
+    const clock = new EventClock()
+    for (let i = 0; i < 2_000; i++) clock.observe(MONDAY + i, `source-${i}`)
+    expect(clock.snapshot().sources.length).toBeLessThanOrEqual(257)
   })
 
   it('is moved by a tick, but not back', () => {
@@ -43,8 +58,8 @@ describe('event time', () => {
     const whole = clockAfter(...times)
     const first = clockAfter(...times.slice(0, 23))
     const second = new EventClock()
-    second.restore(JSON.parse(JSON.stringify(first.snapshot())) as number[])
-    for (const time of times.slice(23)) second.observe(time)
+    second.restore(JSON.parse(JSON.stringify(first.snapshot())) as ClockSnapshot)
+    for (const time of times.slice(23)) second.observe(time, 'edge')
     expect(second.snapshot()).toEqual(whole.snapshot())
   })
 })

@@ -173,7 +173,7 @@ describe('slow growth', () => {
     const growth: number[] = []
     for (let day = 0; day < 10; day++) {
       // As much as an attacker likes, every day, with nothing ever being an incident.
-      engine.threshold = 1e9
+      engine.known.threshold = 1e9
       play(engine, [
         call(MONDAY + (21 + day) * DAY_MS + 9 * HOUR_MS, habit.principal, {
           records: 1e8,
@@ -279,7 +279,7 @@ describe('a caller whose incident nobody ends', () => {
     play(engine, shift(3))
     const [incident] = engine.book.openIncidents()
     engine.tick(Date.parse(incident!.transitions[0]!.time) + 3 * DAY_MS)
-    engine.tick(engine.clock.now + 2 * HOUR_MS)
+    engine.tick(engine.now + 2 * HOUR_MS)
     expect(engine.book.openCount).toBe(0)
     expect(newest(engine)).toBe('STALE')
 

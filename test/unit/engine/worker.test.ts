@@ -51,7 +51,7 @@ function rig(disk = new MemoryDisk()) {
       maxPrincipals: 100_000,
       identityKey: new Uint8Array(32),
       seed: 1,
-      decode: (r, onEvent) => onEvent(events.get(r.offset)!),
+      decode: (r, to) => to.event(events.get(r.offset)!),
       observer: {
         judged: () => undefined,
         redelivered: () => undefined,

@@ -18,6 +18,8 @@ export interface FormatSubject {
   readonly caller: string
   /** The same call, refused a name: nobody authenticated it, but it claims to be the caller. From 203.0.113.10. */
   readonly claimed: string
+  /** The ordinary call, name and all, turned away by the gateway as unauthenticated (401). From 203.0.113.10. */
+  readonly turnedAway: string
   /** The ordinary call with `tenant` and `gateway` members of its own. */
   readonly tenantClaimed: string
   /** The ordinary call with the caller's name stated twice. */
@@ -127,6 +129,25 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
         verified: false,
       })
       assert.equal(event.token, null)
+    },
+  },
+  {
+    name: 'whom the gateway turned away is its address, whatever the line says',
+    run: (s) => {
+      const event = theEvent(s, s.turnedAway)
+      assert.equal(event.principal.id, '203.0.113.10')
+      assert.equal(event.principal.verified, false)
+      assert.deepEqual([event.token, event.credential, event.refusedBy], [null, null, 'gateway'])
+    },
+  },
+  {
+    name: 'a call that was cut off is dated by its receipt, or no event',
+    run: (s) => {
+      for (let cut = 1; cut < s.ordinary.length; cut += 3) {
+        const cutOff = s.ordinary.slice(0, cut)
+        for (const { time } of ask(s, cutOff).events) assert.ok(Math.abs(time - RECEIVED_AT) <= 60_000)
+        for (const { time } of ask(s, cutOff, Number.NaN).events) assert.ok(time > 0)
+      }
     },
   },
   {

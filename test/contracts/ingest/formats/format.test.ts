@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { AccessEvent, Principal } from '../../../../core/event.ts'
+import { eventTime } from '../../../../core/time.ts'
 import type { Format, SourceSettings } from '../../../../ingest/format.ts'
 import { FORMATS } from '../../../../ingest/formats/catalog.ts'
 import { anonymousObject, kongObject, parsed, SETTINGS } from '../../../unit/ingest/formats/kong-line.ts'
@@ -17,7 +18,7 @@ function formatNamed(name: string): Format {
 function subject(
   name: string,
   caller: string,
-  lines: { ordinary: Json; claimed: Json; negativeSize: Json; stale: Json },
+  lines: { ordinary: Json; claimed: Json; turnedAway: Json; negativeSize: Json; stale: Json },
   again: string,
 ): FormatSubject {
   const ordinary = JSON.stringify(lines.ordinary)
@@ -27,6 +28,7 @@ function subject(
     ordinary,
     caller,
     claimed: JSON.stringify(lines.claimed),
+    turnedAway: JSON.stringify(lines.turnedAway),
     tenantClaimed: JSON.stringify({ ...lines.ordinary, tenant: 'victim', gateway: { kind: 'x', id: 'y' } }),
     statedTwice: `{${again},${ordinary.slice(1)}`,
     negativeSize: JSON.stringify(lines.negativeSize),
@@ -49,6 +51,7 @@ function kongSubject(): FormatSubject {
     {
       ordinary: kongObject(),
       claimed,
+      turnedAway: kongObject({ source: 'kong', response: { status: 401, size: 90 } }),
       negativeSize: kongObject({ response: { status: 200, size: -1 } }),
       stale: kongObject({ started_at: YEAR_AGO }),
     },
@@ -71,6 +74,13 @@ function canonicalSubject(): FormatSubject {
     {
       ordinary,
       claimed: { ...ordinary, principal: { ...ordinary.principal, verified: false } },
+      turnedAway: {
+        ...ordinary,
+        token: { sub: 'orders-svc' },
+        credential: 'k1',
+        status: 401,
+        refusedBy: 'gateway',
+      },
       negativeSize: { ...ordinary, responseBytes: -1 },
       stale: { ...ordinary, time: YEAR_AGO },
     },
@@ -142,6 +152,16 @@ const TWINS: readonly (readonly [string, string, FormatSubject])[] = [
     'believes an unverified name',
     'a name that the gateway did not verify is not believed',
     twin(mapEvent((e, text) => (text.includes('x-consumer-username') ? { ...e, principal: victim } : e))),
+  ],
+  [
+    'believes whom the gateway turned away',
+    'whom the gateway turned away is its address, whatever the line says',
+    twin(mapEvent((e) => (e.refusedBy === 'gateway' ? { ...e, principal: victim } : e))),
+  ],
+  [
+    'dates what was cut off by the epoch',
+    'a call that was cut off is dated by its receipt, or no event',
+    twin(mapEvent((e, text) => (text.endsWith('}') ? e : { ...e, time: eventTime(0) }))),
   ],
   [
     'lets a line choose its tenant',

@@ -6,7 +6,9 @@ import { jsonFormat } from '../../../../ingest/formats/json-format.ts'
 import { ShapeBuilder } from '../../../../ingest/formats/json-shape.ts'
 import { walkLine } from '../../../../ingest/formats/json-walk.ts'
 import { kong, kongReader } from '../../../../ingest/formats/kong.ts'
-import { anonymousObject, parsed, SETTINGS } from '../../../unit/ingest/formats/kong-line.ts'
+import { partition } from '../../../scenarios/engine/traffic.ts'
+import { LineFeed } from '../../../scenarios/identity/engine-lines.ts'
+import { anonymousObject, parsed, RECEIVED_AT, SETTINGS } from '../../../unit/ingest/formats/kong-line.ts'
 import { damaged, kongText } from './lines.ts'
 
 const BUSY: SourceSettings = {
@@ -94,6 +96,63 @@ describe('the careful walk', () => {
     )
   }, 60_000)
 })
+
+describe('any bytes', () => {
+  const bytes = fc.oneof(
+    damaged(kongText),
+    fc.uint8Array({ maxLength: 400 }).map((b) => Buffer.from(b)),
+  )
+  const receipt = fc.constantFrom(RECEIVED_AT, Number.NaN)
+
+  it('make no format throw, disappear, or date a call at will', () => {
+    const inArray = fc
+      .tuple(bytes, bytes)
+      .map(([a, b]) => Buffer.concat([buffer('['), a, buffer(','), b, buffer(']')]))
+    fc.assert(
+      fc.property(fc.oneof(bytes, inArray), receipt, (line, receivedAt) => {
+        for (const format of [kong, canonical]) {
+          const { events, rejections } = parsed(format, line, SETTINGS, receivedAt)
+          expect(events.length + rejections.length > 0 || line.toString('latin1').trim() === '[]').toBe(true)
+          for (const { time } of events) {
+            expect(time).toBeGreaterThan(Number.isNaN(receivedAt) ? 0 : receivedAt - 8 * 86_400_000)
+            expect(time).toBeLessThanOrEqual(
+              Number.isNaN(receivedAt) ? 4_102_444_800_000 : receivedAt + 120_000,
+            )
+          }
+        }
+      }),
+      { numRuns: 1_000 },
+    )
+  }, 60_000)
+
+  it('give a partition no reason to stop', () => {
+    const engine = partition()
+    const feed = new LineFeed(kong, SETTINGS, engine)
+    fc.assert(
+      fc.property(bytes, receipt, (line, receivedAt) => void feed.line(line, receivedAt)),
+      { numRuns: 1_000 },
+    )
+    expect(engine.book.openCount).toBeGreaterThan(0)
+  }, 60_000)
+
+  it('turned away as unauthenticated name nobody', () => {
+    const refused = kongText.map((text) => {
+      const object = JSON.parse(text) as Record<string, unknown>
+      return Buffer.from(JSON.stringify({ ...object, source: 'kong', response: { status: 401 } }))
+    })
+    fc.assert(
+      fc.property(refused, (line) => {
+        for (const { principal, token, credential } of parsed(kong, line).events)
+          expect([principal.kind, token, credential]).toEqual(['ip', null, null])
+      }),
+      { numRuns: 500 },
+    )
+  }, 60_000)
+})
+
+function buffer(text: string): Buffer {
+  return Buffer.from(text)
+}
 
 describe('damage', () => {
   it('in a line that names nobody never names anybody but its address', () => {

@@ -5,6 +5,7 @@ import {
   type JsonObject,
   kongObject,
   parsed,
+  RECEIVED_AT,
   SETTINGS,
   STARTED_AT,
   theEvent,
@@ -30,8 +31,16 @@ describe('a damaged Kong line', () => {
     expect(rejections).toHaveLength(1)
   })
 
-  it('that was cut before its time is a dead letter with the address', () => {
-    const { events, rejections } = parsed(kong, whole.slice(0, whole.indexOf('"started_at"') + 18))
+  it('that was cut before its time is a call of its address at its receipt, besides a dead letter', () => {
+    const cut = whole.slice(0, whole.indexOf('"started_at"') + 18)
+    const { events, rejections } = parsed(kong, cut)
+    expect(events.map((e) => [e.principal.id, e.time])).toEqual([['203.0.113.10', RECEIVED_AT]])
+    expect(rejections[0]).toMatchObject({ reason: 'truncated', clientIp: '203.0.113.10' })
+  })
+
+  it('that was cut before its time is only a dead letter when nobody knows when it arrived', () => {
+    const cut = whole.slice(0, whole.indexOf('"started_at"') + 18)
+    const { events, rejections } = parsed(kong, cut, SETTINGS, Number.NaN)
     expect(events).toEqual([])
     expect(rejections[0]).toMatchObject({ reason: 'truncated', clientIp: '203.0.113.10' })
   })

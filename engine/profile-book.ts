@@ -1,0 +1,80 @@
+import { CORE, DERIVED } from '../baseline/layout.ts'
+import type { Prior } from '../baseline/prior.ts'
+import type { ProfileView } from '../baseline/slab.ts'
+import { advance, countActiveDay, type QuarantinedWindows } from '../baseline/windows.ts'
+import { DAY_MS } from '../core/time.ts'
+import { surpriseOfHour } from '../detectors/off-hours.ts'
+import { binOf, UNITS_PER_DAY } from './calibration.ts'
+import type { Population } from './population.ts'
+import { NEWCOMER_EVENTS } from './residents.ts'
+
+/** Calls older than the principal's latest by more than this are counted apart. */
+const LATE_MS = 600_000
+/** Days a principal must have been active before its day maxima say anything about normal traffic. */
+const MIN_DAYS_FOR_MAXIMA = 3
+
+/** Whether a call ended long before the latest one of its caller. */
+export function isLate(view: ProfileView, at: number): boolean {
+  return view.f64[(view.base + CORE.lastSeen) / 8]! - at > LATE_MS
+}
+
+/**
+ * Books the time of a call on its profile: day and hour changes, window closings, lateness. True when a new
+ * hour began.
+ */
+export function bookTime(
+  view: ProfileView,
+  at: number,
+  population: Population,
+  quarantine: QuarantinedWindows | null,
+): boolean {
+  if (isLate(view, at)) view.u32[(view.base + CORE.lateEvents) / 4]! += 1
+  const lastSeen = view.f64[(view.base + CORE.lastSeen) / 8]!
+  const time = at > lastSeen ? at : lastSeen
+  const events = (view.base + CORE.events) / 8
+  if (view.f64[events] === 0) view.f64[(view.base + CORE.firstSeen) / 8] = time
+  view.f64[events]! += 1
+  view.f64[(view.base + CORE.lastSeen) / 8] = time
+  const newHour = advance(view, time, population.learning, quarantine)
+  // After the windows: they close under what was known when they were open.
+  const day = Math.floor(time / DAY_MS)
+  if (day !== view.u32[(view.base + CORE.dayIndex) / 4]) closeDay(view, day, population)
+  view.u32[(view.base + CORE.dayEvents) / 4]! += 1
+  if (newHour) bookHour(view, population.learning.prior)
+  return newHour
+}
+
+/** Works out how surprising it is to be active in the current hour. */
+export function bookHour(view: ProfileView, prior: Prior): void {
+  const hour = view.u32[(view.base + CORE.hourIndex) / 4]!
+  view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, prior, hour)
+}
+
+function closeDay(view: ProfileView, day: number, { knowledge }: Population): void {
+  const u = view.base / 4
+  const days = (view.base + CORE.activeDays) / 2
+  const largest = view.f32[u + CORE.dayMaxSurprise / 4]!
+  const events = view.f64[(view.base + CORE.events) / 8]!
+  if (view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS) {
+    knowledge.sums.calibration.dayMaxima[binOf(largest)]! += 1
+  }
+  view.f32[u + CORE.dayMaxSurprise / 4] = 0
+  view.u32[u + CORE.previousDayEvents / 4] = view.u32[u + CORE.dayEvents / 4]!
+  view.u32[u + CORE.dayEvents / 4] = 0
+  view.u32[u + CORE.dayIndex / 4] = day
+  countActiveDay(view, knowledge.sums.prior)
+  // A further day makes the history worth more.
+  view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
+}
+
+/** Adds the surprise to the calibration so that every principal-day weighs about the same. */
+export function sample(view: ProfileView, surprise: number, { knowledge, threshold }: Population): void {
+  const f = (view.base + CORE.dayMaxSurprise) / 4
+  if (surprise > view.f32[f]!) view.f32[f] = surprise
+  const usual = view.u32[(view.base + CORE.previousDayEvents) / 4]!
+  const today = view.u32[(view.base + CORE.dayEvents) / 4]!
+  if (usual === 0 || today > 4 * usual || surprise >= threshold) return
+  const every = Math.ceil(usual / UNITS_PER_DAY)
+  if (every > 1 && today % every !== 0) return
+  knowledge.sums.calibration.events[binOf(surprise)]! += Math.floor((UNITS_PER_DAY * every) / usual)
+}
