@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../source.ts'
 import { deferred } from './deferred.ts'
@@ -31,6 +32,24 @@ export interface KafkaEventLogOptions {
 const TOPIC_MAX_MESSAGE_BYTES = 2_097_152
 const MAX_BATCH_BYTES = 921_600
 
+/** How often, and with which pauses, the leaders of a new topic are asked for. */
+const LEADER_ATTEMPTS = 40
+const LEADER_PAUSE_MS = 250
+
+/** Waits until every partition of a topic that was just made has a leader that answers. */
+async function hosted(client: KafkaClient, topic: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.offsets(topic)
+      return
+    } catch (error) {
+      const again = error instanceof CurfewError && error.retriable && attempt < LEADER_ATTEMPTS
+      if (!again) throw error
+      await sleep(LEADER_PAUSE_MS)
+    }
+  }
+}
+
 /** The engine's own log on a Kafka topic. */
 export class KafkaEventLog implements EventLog {
   readonly partitions: number
@@ -56,7 +75,10 @@ export class KafkaEventLog implements EventLog {
     const { topic, partitions } = options
     const config = { 'max.message.bytes': String(TOPIC_MAX_MESSAGE_BYTES), 'cleanup.policy': 'delete' }
     const existing = await client.partitionCount(topic)
-    if (existing === null) await client.createTopic(topic, partitions, config, options.replicas)
+    if (existing === null) {
+      await client.createTopic(topic, partitions, config, options.replicas)
+      await hosted(client, topic)
+    }
     const count = existing ?? (await client.partitionCount(topic)) ?? partitions
     if (count !== partitions) {
       throw new CurfewError(
