@@ -147,6 +147,12 @@ function stringsOf(value: unknown): string[] {
   return Object.values(value).flatMap(stringsOf)
 }
 
+/** Takes elements out that Slack shows as code, in which it makes no links. */
+function withoutCode(_: string, value: unknown): unknown {
+  const { style } = (value ?? {}) as { readonly style?: { readonly code?: boolean } }
+  return style?.code === true ? null : value
+}
+
 describe('hostile text from a log', () => {
   it('reaches Slack, in both modes, as text that neither links, mentions nor hides anything', async () => {
     const clock = { now: () => wallTime(Date.now()) }
@@ -162,11 +168,13 @@ describe('hostile text from a log', () => {
       expect(body.length).toBeLessThan(20_000)
       // Without these Slack takes no bare @name for a mention, and no address for a link.
       expect(body.toString()).not.toMatch(/"link_names":(?!false)|"parse":(?!"none")/)
-      expect(body.toString('latin1')).toMatch(/^[\n\x20-\x7e]*$/)
+      expect(body.toString()).not.toMatch(ACTIVE)
       for (const text of stringsOf(JSON.parse(body.toString()))) {
         expect(text).not.toMatch(ACTIVE)
-        expect(text).not.toMatch(/<[!@#h]|:\/\/(?:x|evil)\.example/)
+        expect(text).not.toMatch(/<[!@#h]/)
       }
+      for (const text of stringsOf(JSON.parse(body.toString(), withoutCode)))
+        expect(text).not.toMatch(/:\/\/(?:x|evil)\.example/)
     }
   })
 
