@@ -62,7 +62,7 @@ export class Lookalikes {
   addCallers(moves: number): void {
     for (const tenant of this.world.tenants) {
       const old = tenant.orgs.filter((o) => o.members.length >= 4 && o.members.length <= 60)
-      for (const from of this.random.shuffle([...old]).slice(0, moves)) {
+      for (const from of this.random.shuffle([...old]).slice(0, Math.min(moves, Math.ceil(old.length / 8)))) {
         const at = START + this.random.between(LEARN_DAYS + 1, DAYS - 3) * DAY
         const to = this.world.addOrg(tenant, this.random)
         for (const p of [...from.members]) {
