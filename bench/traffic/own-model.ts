@@ -124,7 +124,8 @@ export class OwnModel {
       const { time } = random.pick(this.samples)
       const of = Math.floor((time - START) / DAY)
       if (tries < 20 && weekday(of) >= 5 !== isWeekend) continue
-      return START + day * DAY + ((time - START) % DAY) + random.between(-900_000, 900_000)
+      const within = ((time - START) % DAY) + random.between(-900_000, 900_000)
+      return START + day * DAY + ((within + DAY) % DAY)
     }
   }
 
