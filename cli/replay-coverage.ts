@@ -23,7 +23,8 @@ export class ReplayCoverage {
   take(event: AccessEvent): void {
     this.clock.observe(event.time, event.source.topic)
     const slot = slotOf(this.clock.now)
-    if (slot > this.slot) {
+    // The first call of a log moves no clock: there is no present to judge by yet.
+    if (slot > this.slot && this.clock.now > 0) {
       this.slot = slot
       this.judge()
     }
