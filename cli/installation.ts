@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { StateStore } from '../baseline/store.ts'
 import { type Clock, isoTime } from '../core/time.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
-import { Journal } from '../ingest/journal/journal.ts'
 import type { OpenedLog } from './build-storage.ts'
 import type { Config } from './config/schema.ts'
 
@@ -67,8 +66,9 @@ async function signsElsewhere(
   return [...signs, ...held.flat()]
 }
 
-async function hasHistory({ log }: Config, { kafka, log: events }: OpenedLog): Promise<boolean> {
-  if (log.kind === 'embedded') return events instanceof Journal && events.next > 0
+async function hasHistory({ log }: Config, { kafka }: OpenedLog): Promise<boolean> {
+  // Beside a local journal the file on this machine tells; `backfill` fills a journal before the first start.
+  if (log.kind === 'embedded') return false
   const ranges = await kafka!.offsets(log.topic)
   return [...ranges.values()].some(({ high }) => high > 0)
 }

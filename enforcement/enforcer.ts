@@ -97,9 +97,8 @@ export class Enforcer {
   }
 
   /**
-   * Takes a decision that the outbox holds already, once per id: the gateways are asked at once, while the ledger
-   * saves it. Resolves when it is saved. Rejects when the ledger cannot save it; the same call may be repeated
-   * and then saves what has become of it.
+   * Takes a decision: durable in the ledger before anything is done, once per id. Rejects when the ledger
+   * cannot save it; nothing has happened then and the same call may be repeated.
    */
   async accept(decision: Decision): Promise<'new' | 'known'> {
     const under = this.#accepting.get(decision.id)
@@ -107,8 +106,7 @@ export class Enforcer {
       await under
       return 'known'
     }
-    if (this.#book.get(decision.id) !== undefined)
-      return (await this.#book.resave(decision.id)) ? 'new' : 'known'
+    if (this.#book.get(decision.id) !== undefined) return 'known'
     const admission = this.#admit(decision)
     this.#accepting.set(decision.id, admission)
     try {
@@ -125,14 +123,9 @@ export class Enforcer {
     const entry = this.#admission.judge(decision, now)
     // Noted before the save, so that decisions arriving together cannot pass the guard together.
     if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, now)
-    if (entry.status !== 'pending') {
-      await this.#book.save(entry)
-      if (decision.action === 'release') await this.#releaseMatching(decision)
-      return
-    }
-    const saving = this.#book.begin(entry)
-    this.#act(entry)
-    await saving
+    await this.#book.save(entry)
+    if (decision.action === 'release') await this.#releaseMatching(decision)
+    else if (entry.status === 'pending') this.#act(entry)
   }
 
   /** See {@link EntryBook.forgetEnded}. */

@@ -36,7 +36,7 @@ beforeEach(() => {
     deadLetters: { kind: 'file', folder: join(folder, 'dead') },
     sources: [source('edge', 'EDGE_TOKEN')],
     defaultMode: 'enforce',
-    enforcement: { gateways: [{ kind: 'decision', name: 'ours' }] },
+    enforcement: { folder: join(folder, 'enforcement'), gateways: [{ kind: 'decision', name: 'ours' }] },
     decisionEndpoint: { listen: '127.0.0.1:0' },
     admin: { listen: '127.0.0.1:0', tokens: [{ name: 'tester', role: 'viewer', sha256: 'ab'.repeat(32) }] },
   }
