@@ -53,13 +53,21 @@ export interface PartitionStore {
   readonly epoch: number
   /** The position found at opening. */
   readonly position: Position
+  /**
+   * Offset of the record with the last durable output, found at opening; -1 before the first. May lie behind
+   * the position: an earlier owner judged that far, told the outbox, and was gone before its checkpoint.
+   */
+  readonly published: number
   get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]>
   /** Every key with the prefix, in unspecified order, as it stood at some point of the iteration. */
   scan(prefix: string): AsyncIterable<readonly [string, Uint8Array]>
   /** All of it or nothing. `STORE_CONFLICT` when the stored position is not `expected`. */
   commit(checkpoint: Checkpoint): Promise<void>
-  /** Durable and visible to readers when resolved. An id already present is left alone. True = added. */
-  appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[]): Promise<readonly boolean[]>
+  /**
+   * What the record at `offset` gave to say. Durable and visible to readers when resolved, together with the
+   * offset. An id already present is left alone. True = added.
+   */
+  appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[], offset: number): Promise<readonly boolean[]>
   /** Durable when resolved; `seq` counts up from 1. */
   appendControl(record: Omit<ControlRecord, 'seq'>): Promise<number>
   control(afterSeq: number): Promise<readonly ControlRecord[]>

@@ -68,9 +68,9 @@ function seamPartition(owned: PartitionStore, kill: KillSwitch): PartitionStore 
       kill.pass('settle')
       await owned.settleRequests(ids)
     },
-    appendOutbox: async (entries) => {
+    appendOutbox: async (entries, offset) => {
       kill.pass('outbox-before')
-      const added = await owned.appendOutbox(entries)
+      const added = await owned.appendOutbox(entries, offset)
       kill.pass('outbox-after')
       return added
     },
@@ -85,7 +85,11 @@ function wrongPartition(owned: PartitionStore, broken: Broken | null): Partition
   if (broken === 'outbox-ids-anew') {
     const life = `.${process.pid}`
     return overlaid(owned, {
-      appendOutbox: (entries) => owned.appendOutbox(entries.map((e) => ({ ...e, id: e.id + life }))),
+      appendOutbox: (entries, offset) =>
+        owned.appendOutbox(
+          entries.map((e) => ({ ...e, id: e.id + life })),
+          offset,
+        ),
     })
   }
   return broken === 'control-late' ? controlLate(owned) : owned
@@ -103,16 +107,18 @@ function positionFirst(owned: PartitionStore) {
 /** Outputs become durable only behind the checkpoint whose profiles say that they exist. */
 function outboxLate(owned: PartitionStore): PartitionStore {
   const waiting: Parameters<PartitionStore['appendOutbox']>[0][number][] = []
+  let last = -1
   return overlaid(owned, {
-    appendOutbox: async (entries) => {
+    appendOutbox: async (entries, offset) => {
       waiting.push(...entries)
+      last = offset
       return entries.map(() => false)
     },
     commit: async (checkpoint) => {
       const due = waiting.splice(0)
       await owned.commit(checkpoint)
       await sleep(GAP_MS)
-      if (due.length > 0) await owned.appendOutbox(due)
+      if (due.length > 0) await owned.appendOutbox(due, last)
     },
   })
 }

@@ -135,18 +135,20 @@ export class OwnedPartition {
   /** Makes what the engine has to say durable, then hands it on. */
   private async publish(): Promise<void> {
     const entries = this.partition.book.outputs.splice(0).map(entryOf)
-    const added = await this.options.insist(() => this.store.appendOutbox(entries))
+    const added = await this.options.insist(() => this.store.appendOutbox(entries, this.position.offset))
     // What stood there already is for the reader of the outbox, in its order.
     const fresh = entries.filter((_, i) => added[i] === true)
     if (fresh.length > 0) this.options.onOutbox(this.store.partition, fresh)
   }
 
   /**
-   * Appends a control record behind the last folded record and applies it. While records of an earlier owner
-   * still wait for their position, it stands behind those: the list is applied in its order.
+   * Appends a control record behind the last folded record and applies it. After a crash an earlier owner may
+   * have been further: what it told the outbox was judged without this record, so it stands behind that, and
+   * behind the records that still wait for their position, because the list is applied in its order.
    */
   async control(kind: ControlEffect['kind'], body: string, request?: string): Promise<void> {
-    const afterOffset = Math.max(this.position.offset, this.waiting.at(-1)?.afterOffset ?? -1)
+    const { published } = this.store
+    const afterOffset = Math.max(this.position.offset, published, this.waiting.at(-1)?.afterOffset ?? -1)
     const { record, hash } = chained(this.head, afterOffset, kind, body, request)
     const seq = await this.options.insist(() => this.store.appendControl(record))
     this.head = hash

@@ -101,12 +101,13 @@ export class EmbeddedPartition implements PartitionStore {
   readonly partition: number
   readonly epoch: number
   readonly position: Position
+  readonly published: number
   readonly #journal: PartitionJournal
   readonly #grew: () => void
 
   private constructor(
     journal: PartitionJournal,
-    opened: { readonly partition: number; readonly epoch: number; readonly position: Position },
+    opened: Pick<PartitionStore, 'partition' | 'epoch' | 'position'>,
     grew: () => void,
   ) {
     this.#journal = journal
@@ -114,6 +115,8 @@ export class EmbeddedPartition implements PartitionStore {
     this.partition = opened.partition
     this.epoch = opened.epoch
     this.position = opened.position
+    // Nothing of an earlier owner can follow: it is fenced now.
+    this.published = journal.state.published
   }
 
   /** Takes the partition over from whoever had it in this process. */
@@ -156,7 +159,10 @@ export class EmbeddedPartition implements PartitionStore {
     })
   }
 
-  async appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[]): Promise<readonly boolean[]> {
+  async appendOutbox(
+    entries: readonly Omit<OutboxEntry, 'seq'>[],
+    offset: number,
+  ): Promise<readonly boolean[]> {
     checkOutboxEntries(entries)
     const added = await this.#submit((draft) => {
       const fresh: OutboxEntry[] = []
@@ -167,7 +173,8 @@ export class EmbeddedPartition implements PartitionStore {
         fresh.push({ seq: draft.outboxSeq, id, kind, body })
         return true
       })
-      return { records: fresh.length === 0 ? [] : [encodeChange({ type: 'outbox', entries: fresh })], result }
+      const change = { type: 'outbox', entries: fresh, offset } as const
+      return { records: fresh.length === 0 ? [] : [encodeChange(change)], result }
     })
     if (added.includes(true)) this.#grew()
     return added

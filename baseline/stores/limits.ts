@@ -28,6 +28,7 @@ export const RESERVED_KEYS: ReadonlySet<string> = new Set([
   'index',
   'outbox',
   'outbox-ids',
+  'outbox-offset',
   'outbox-seq',
   'control',
   'control-seq',

@@ -7,7 +7,7 @@ export type PartitionChange =
   | { readonly type: 'epoch'; readonly epoch: number }
   | { readonly type: 'commit'; readonly position: Position; readonly deletes: readonly string[] }
   | { readonly type: 'values' }
-  | { readonly type: 'outbox'; readonly entries: readonly OutboxEntry[] }
+  | { readonly type: 'outbox'; readonly entries: readonly OutboxEntry[]; readonly offset: number }
   | { readonly type: 'control'; readonly record: ControlRecord }
   | { readonly type: 'request'; readonly request: ControlRequest }
   | { readonly type: 'settle'; readonly ids: readonly string[] }
@@ -17,6 +17,7 @@ export type PartitionChange =
       readonly epoch: number
       readonly position: Position
       readonly outboxSeq: number
+      readonly published: number
       readonly controlSeq: number
     }
 
@@ -58,6 +59,8 @@ export class PartitionState implements JournaledState {
   epoch = 0
   position: Position = { offset: -1, recordHash: '' }
   outboxSeq = 0
+  /** Offset of the record with the last output. */
+  published = -1
   controlSeq = 0
   liveBytes = 0
   readonly values = new Map<string, Uint8Array>()
@@ -93,6 +96,7 @@ export class PartitionState implements JournaledState {
         return
       case 'outbox':
         for (const entry of change.entries) this.#append(entry)
+        this.published = Math.max(this.published, change.offset)
         return
       case 'control':
         this.#control.push(change.record)
@@ -113,6 +117,7 @@ export class PartitionState implements JournaledState {
         this.epoch = change.epoch
         this.position = change.position
         this.outboxSeq = change.outboxSeq
+        this.published = change.published
         this.controlSeq = change.controlSeq
         return
       default:
@@ -121,7 +126,7 @@ export class PartitionState implements JournaledState {
   }
 
   snapshot(): Iterable<Buffer> {
-    const { epoch, position, outboxSeq, controlSeq } = this
+    const { epoch, position, outboxSeq, published, controlSeq } = this
     // Values are replaced, never changed, so copies of the references are a still picture.
     const keys = [...this.values.keys()]
     const values = [...this.values.values()]
@@ -135,10 +140,10 @@ export class PartitionState implements JournaledState {
         for (let i = first; i < last; i++) chunk.set(keys[i]!, values[i]!)
         yield encodeChange({ type: 'values' }, chunk)
       }
-      for (const entry of outbox) yield encodeChange({ type: 'outbox', entries: [entry] })
+      for (const entry of outbox) yield encodeChange({ type: 'outbox', entries: [entry], offset: -1 })
       for (const record of control) yield encodeChange({ type: 'control', record })
       for (const request of requests) yield encodeChange({ type: 'request', request })
-      yield encodeChange({ type: 'counters', epoch, position, outboxSeq, controlSeq })
+      yield encodeChange({ type: 'counters', epoch, position, outboxSeq, published, controlSeq })
     })()
   }
 

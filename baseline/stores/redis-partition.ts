@@ -134,6 +134,7 @@ export class RedisPartition implements PartitionStore {
   readonly partition: number
   readonly epoch: number
   readonly position: Position
+  readonly published: number
   readonly #client: RedisClient
   readonly #keys: PartitionKeys
   readonly #channel: string
@@ -147,7 +148,7 @@ export class RedisPartition implements PartitionStore {
     client: RedisClient,
     keys: PartitionKeys,
     channel: string,
-    opened: { partition: number; epoch: number; position: Position; nonce: string },
+    opened: Pick<PartitionStore, 'partition' | 'epoch' | 'position' | 'published'> & { nonce: string },
   ) {
     this.#client = client
     this.#keys = keys
@@ -155,6 +156,7 @@ export class RedisPartition implements PartitionStore {
     this.partition = opened.partition
     this.epoch = opened.epoch
     this.position = opened.position
+    this.published = opened.published
     this.#owner = `${opened.epoch} ${opened.nonce}`
   }
 
@@ -166,10 +168,12 @@ export class RedisPartition implements PartitionStore {
     partition: number,
   ): Promise<RedisPartition> {
     const nonce = randomBytes(8).toString('hex')
-    const reply = await client.run(OPEN, [keys.of('epoch'), keys.of('position')], () => [nonce])
-    const [epoch, at] = listOf(reply)
+    const names = ['epoch', 'position', 'outbox-offset'].map((name) => keys.of(name))
+    const [epoch, at, offset] = listOf(await client.run(OPEN, names, () => [nonce]))
     const position = parsePosition(textOf(at))
-    return new RedisPartition(client, keys, channel, { partition, epoch: Number(epoch), position, nonce })
+    const published = Number(textOf(offset))
+    const opened = { partition, epoch: Number(epoch), position, published, nonce }
+    return new RedisPartition(client, keys, channel, opened)
   }
 
   get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
@@ -208,10 +212,14 @@ export class RedisPartition implements PartitionStore {
     }
   }
 
-  async appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[]): Promise<readonly boolean[]> {
+  async appendOutbox(
+    entries: readonly Omit<OutboxEntry, 'seq'>[],
+    offset: number,
+  ): Promise<readonly boolean[]> {
     checkOutboxEntries(entries)
-    const names = ['epoch', 'outbox-ids', 'outbox-seq', 'outbox'].map((name) => this.#keys.of(name))
-    const args = [this.#owner, this.#token(), this.#channel, String(this.partition)]
+    const parts = ['epoch', 'outbox-ids', 'outbox-seq', 'outbox', 'outbox-offset']
+    const names = parts.map((name) => this.#keys.of(name))
+    const args = [this.#owner, this.#token(), this.#channel, String(this.partition), String(offset)]
     for (const { id, kind, body } of entries) args.push(id, kind, body)
     const reply = await this.#client.run(APPEND_OUTBOX, names, () => args)
     this.#refuseFenced(reply)

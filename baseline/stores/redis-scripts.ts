@@ -7,13 +7,13 @@ import { redisScript } from './redis-client.ts'
  * because a lost answer makes the client send it again.
  */
 
-/** KEYS epoch, position. ARGV nonce. Returns the new epoch and where the state stands. */
+/** KEYS epoch, position, outbox-offset. ARGV nonce. Returns the new epoch, where the state stands, and the outbox. */
 export const OPEN = redisScript(`
 local held = redis.call('GET', KEYS[1])
 local epoch = 1
 if held then epoch = tonumber(string.match(held, '^%d+')) + 1 end
 redis.call('SET', KEYS[1], string.format('%d %s', epoch, ARGV[1]))
-return { epoch, redis.call('HGET', KEYS[2], 'at') or '-1 ' }
+return { epoch, redis.call('HGET', KEYS[2], 'at') or '-1 ', redis.call('GET', KEYS[3]) or '-1' }
 `)
 
 /**
@@ -52,11 +52,12 @@ end
 return 'done'
 `)
 
-/** KEYS epoch, ids, seq, outbox. ARGV owner, token, channel, partition, then id, kind, body of each entry. */
+/** KEYS epoch, ids, seq, outbox, offset. ARGV owner, token, channel, partition, offset, then id, kind, body of each entry. */
 export const APPEND_OUTBOX = redisScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+if tonumber(redis.call('GET', KEYS[5]) or '-1') < tonumber(ARGV[5]) then redis.call('SET', KEYS[5], ARGV[5]) end
 local added, grew = {}, false
-for i = 5, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   local token = ARGV[2] .. ':' .. i
   if redis.call('HSETNX', KEYS[2], ARGV[i], token) == 1 then
     local seq = redis.call('INCR', KEYS[3])

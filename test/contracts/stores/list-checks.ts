@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { alert, type StoreCheck } from './store-check.ts'
+import { alert, at, checkpoint, NOWHERE, type StoreCheck } from './store-check.ts'
 
 /** What a store promises about outbox, control list, requests, shared documents and logs. */
 export const LIST_CHECKS: readonly StoreCheck[] = [
@@ -8,8 +8,8 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
     run: async ({ store }) => {
       const owner = await store.open(1)
       const ids = Array.from({ length: 25 }, (_, i) => `id-${i}`)
-      for (const id of ids.slice(0, 10)) await owner.appendOutbox([alert(id)])
-      await owner.appendOutbox(ids.slice(10).map(alert))
+      for (const id of ids.slice(0, 10)) await owner.appendOutbox([alert(id)], 0)
+      await owner.appendOutbox(ids.slice(10).map(alert), 0)
       const entries = await store.readOutbox(1, 0, 100)
       expect(entries.map(({ id }) => id)).toEqual(ids)
       expect(entries.map(({ seq }) => seq)).toEqual(ids.map((_, i) => i + 1))
@@ -22,18 +22,37 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
     name: 'an outbox id is added once, whoever asks',
     run: async ({ store }) => {
       const owner = await store.open(1)
-      expect(await owner.appendOutbox([alert('a'), alert('b'), alert('a')])).toEqual([true, true, false])
-      expect(await owner.appendOutbox([{ id: 'b', kind: 'decision', body: 'other' }, alert('c')])).toEqual([
-        false,
-        true,
+      expect(await owner.appendOutbox([alert('a'), alert('b'), alert('a')], 0)).toEqual([true, true, false])
+      expect(await owner.appendOutbox([{ id: 'b', kind: 'decision', body: 'other' }, alert('c')], 0)).toEqual(
+        [false, true],
+      )
+      const together = await Promise.all([
+        owner.appendOutbox([alert('d')], 0),
+        owner.appendOutbox([alert('d')], 0),
       ])
-      const together = await Promise.all([owner.appendOutbox([alert('d')]), owner.appendOutbox([alert('d')])])
       expect(together.flat().filter(Boolean).length).toBe(1)
       const next = await store.open(1)
-      expect(await next.appendOutbox([alert('a')])).toEqual([false])
+      expect(await next.appendOutbox([alert('a')], 0)).toEqual([false])
       const entries = await store.readOutbox(1, 0, 100)
       expect(entries.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd'])
       expect(entries[1]).toEqual({ seq: 2, ...alert('b') })
+    },
+  },
+  {
+    name: 'the next owner learns how far outputs were made, also behind the position',
+    run: async ({ store, reopen }) => {
+      const owner = await store.open(1)
+      expect(owner.published).toBe(-1)
+      await owner.commit(checkpoint(NOWHERE, at(4), { a: '1' }))
+      await owner.appendOutbox([alert('a')], 7)
+      await owner.appendOutbox([alert('b')], 9)
+      // What is repeated after a crash comes from earlier records.
+      await owner.appendOutbox([alert('a')], 7)
+      expect((await store.open(1)).published).toBe(9)
+      const again = await (await reopen()).open(1)
+      expect(again.published).toBe(9)
+      await again.trim(2, 0)
+      expect((await (await reopen()).open(1)).published).toBe(9)
     },
   },
   {
@@ -50,11 +69,11 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
         wake = resolve
         setTimeout(() => reject(new Error('nobody was woken')), 5_000).unref()
       })
-      await owner.appendOutbox([alert('a')])
+      await owner.appendOutbox([alert('a')], 0)
       await woken
       await stop()
       const count = seen.length
-      await owner.appendOutbox([alert('b')])
+      await owner.appendOutbox([alert('b')], 0)
       await new Promise((resolve) => setTimeout(resolve, 20))
       expect(seen.length).toBe(count)
       expect(new Set(seen)).toEqual(new Set([6]))
@@ -94,7 +113,7 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
     name: 'trimming removes up to the bounds and numbers go on',
     run: async ({ store, reopen }) => {
       const owner = await store.open(1)
-      await owner.appendOutbox(['a', 'b', 'c'].map(alert))
+      await owner.appendOutbox(['a', 'b', 'c'].map(alert), 0)
       for (let i = 0; i < 3; i++) await owner.appendControl({ afterOffset: i, kind: 'tick', body: '{}' })
       await owner.trim(2, 1)
       expect((await store.readOutbox(1, 0, 10)).map(({ seq }) => seq)).toEqual([3])
@@ -103,7 +122,7 @@ export const LIST_CHECKS: readonly StoreCheck[] = [
       expect(await store.readOutbox(1, 0, 10)).toEqual([])
       const again = await reopen()
       const next = await again.open(1)
-      await next.appendOutbox([alert('d')])
+      await next.appendOutbox([alert('d')], 0)
       expect((await again.readOutbox(1, 0, 10)).map(({ seq }) => seq)).toEqual([4])
       expect(await next.appendControl({ afterOffset: 9, kind: 'tick', body: '{}' })).toBe(4)
     },

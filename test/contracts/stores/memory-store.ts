@@ -33,6 +33,7 @@ export type Flaw =
   | 'forgets-deletes'
   | 'shows-uncommitted'
   | 'forgets-outbox-at-reopening'
+  | 'forgets-what-was-published'
   | 'epoch-starts-again'
   | 'prefix-is-a-pattern'
   | 'keeps-callers-buffers'
@@ -51,6 +52,7 @@ interface PartitionData {
   values: Map<string, Uint8Array>
   outbox: OutboxEntry[]
   outboxSeq: number
+  published: number
   control: ControlRecord[]
   controlSeq: number
   requests: Map<string, ControlRequest>
@@ -188,6 +190,7 @@ export class MemoryStore implements StateStore {
       values: new Map(),
       outbox: [],
       outboxSeq: 0,
+      published: -1,
       control: [],
       controlSeq: 0,
       requests: new Map(),
@@ -205,6 +208,7 @@ class MemoryPartition implements PartitionStore {
   readonly partition: number
   readonly epoch: number
   readonly position: Position
+  readonly published: number
   readonly #store: MemoryStore
   readonly #data: PartitionData
 
@@ -214,6 +218,7 @@ class MemoryPartition implements PartitionStore {
     this.partition = partition
     this.epoch = data.epoch
     this.position = data.position
+    this.published = store.flaw === 'forgets-what-was-published' ? data.position.offset : data.published
   }
 
   get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
@@ -263,9 +268,13 @@ class MemoryPartition implements PartitionStore {
     }
   }
 
-  async appendOutbox(entries: readonly Omit<OutboxEntry, 'seq'>[]): Promise<readonly boolean[]> {
+  async appendOutbox(
+    entries: readonly Omit<OutboxEntry, 'seq'>[],
+    offset: number,
+  ): Promise<readonly boolean[]> {
     checkOutboxEntries(entries)
     this.#refuseFenced('other')
+    this.#data.published = Math.max(this.#data.published, offset)
     const ids = new Set(this.#data.outbox.map(({ id }) => id))
     const added = entries.map((entry) => {
       if (ids.has(entry.id) && this.#store.flaw !== 'outbox-doubles-ids') return false

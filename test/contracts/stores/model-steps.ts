@@ -84,7 +84,7 @@ async function act(actor: Actor, action: Step, offset: number): Promise<unknown>
     case 'reopen':
       actor.store = await actor.reopen()
       actor.owners = [await actor.store.open(0)]
-      return [actor.owners[0]!.epoch, actor.owners[0]!.position]
+      return [actor.owners[0]!.epoch, actor.owners[0]!.position, actor.owners[0]!.published]
     case 'commit': {
       const at = (value: number) => ({ offset: value, recordHash: value < 0 ? '' : 'ab' })
       const expected = at(action.stale && offset > 0 ? offset - 1 : offset)
@@ -99,6 +99,7 @@ async function act(actor: Actor, action: Step, offset: number): Promise<unknown>
     case 'outbox':
       return await pick(action.owner).appendOutbox(
         action.ids.map((name) => ({ id: name, kind: 'alert', body: name })),
+        offset,
       )
     case 'control':
       return await pick(action.owner).appendControl({ afterOffset: action.after, kind: 'tick', body: '{}' })

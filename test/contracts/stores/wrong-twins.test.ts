@@ -34,6 +34,7 @@ const TWINS: readonly (readonly [Flaw, string])[] = [
   ['forgets-deletes', 'deletes take effect'],
   ['shows-uncommitted', 'readers see all of a commit or nothing of it'],
   ['forgets-outbox-at-reopening', 'everything survives reopening and the epoch goes on'],
+  ['forgets-what-was-published', 'the next owner learns how far outputs were made, also behind the position'],
   ['epoch-starts-again', 'everything survives reopening and the epoch goes on'],
   ['prefix-is-a-pattern', 'a scan gives every key with the prefix once and no other'],
   ['keeps-callers-buffers', 'a value is the bytes at the time of the commit'],

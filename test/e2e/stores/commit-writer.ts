@@ -15,7 +15,7 @@ const store =
     : await openRedisStore({ url: where })
 const owner = await store.open(0)
 for (let n = Math.max(owner.position.offset, 0) + 1; ; n++) {
-  await owner.appendOutbox([{ id: `a-${n}`, kind: 'alert', body: `{"n":${n}}` }])
+  await owner.appendOutbox([{ id: `a-${n}`, kind: 'alert', body: `{"n":${n}}` }], n)
   await owner.commit(checkpointOf(n))
   process.stdout.write(`${n}\n`)
 }

@@ -183,7 +183,7 @@ describe.skipIf(!available)('a Redis store', () => {
     between.loseNextAnswer()
     await owner.commit(commitOf(0, new Map([['k', Buffer.from('v')]])))
     between.loseNextAnswer()
-    expect(await owner.appendOutbox([{ id: 'a', kind: 'decision', body: '{}' }])).toEqual([true])
+    expect(await owner.appendOutbox([{ id: 'a', kind: 'decision', body: '{}' }], 0)).toEqual([true])
     between.loseNextAnswer()
     expect(await owner.appendControl({ afterOffset: 0, kind: 'tick', body: '{}' })).toBe(1)
     between.loseNextAnswer()
@@ -247,7 +247,7 @@ describe.skipIf(!available)('a Redis store', () => {
     const owner = await store.open(0)
     let id = 0
     const append = async () => {
-      await owner.appendOutbox([{ id: String(id++), kind: 'alert', body: '{}' }])
+      await owner.appendOutbox([{ id: String(id++), kind: 'alert', body: '{}' }], 0)
       return woken
     }
     await expect.poll(append, { timeout: 10_000, interval: 100 }).toBeGreaterThan(0)

@@ -79,3 +79,24 @@ describe('a worker that resumes', () => {
     expect(detecting.partitions()).toEqual([])
   })
 })
+
+describe('a wish that reaches the next owner', () => {
+  it('takes effect behind what an earlier owner said without it', async () => {
+    const store = new MemoryStore(new MemoryDisk())
+    const first = worker(store, ['a', 'b', 'c', 'd'])
+    await first.detecting.assigned(0)
+    await first.detecting.records(0, first.records.slice(0, 1), true)
+    await first.detecting.close()
+    // The record at offset 2 was judged and told, then the process was gone without a checkpoint.
+    const gone = await store.open(0)
+    await gone.appendOutbox([{ id: 'alr_1', kind: 'alert', body: '{}' }], 2)
+
+    await store.request(0, { id: 'wish', kind: 'tick', body: JSON.stringify({ kind: 'tick', time: 1 }) })
+    const { detecting, records } = worker(store, ['a', 'b', 'c', 'd'])
+    expect(await detecting.assigned(0)).toBe(1)
+    await detecting.records(0, records.slice(1, 2), false)
+    const positions = async () => (await (await store.open(0)).control(0)).map((r) => r.afterOffset)
+    // The settings that the partition began with are behind the checkpoint, and gone.
+    expect(await positions()).toEqual([2])
+  })
+})
