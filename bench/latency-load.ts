@@ -1,7 +1,7 @@
 /**
  * Child process of the latency benchmark: the other callers. Its one argument is a {@link LoadTask} as JSON.
- * Sent a {@link LoadOrder}, it produces so many records at once, or at a rate until the next order, and answers
- * with the number produced so far when it is done or told to stop.
+ * Sent a {@link LoadOrder}, it produces so many records at once, or at a rate until it is told to stop. A burst
+ * and a stop are answered, when nothing is under way any more, with the number produced so far.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KafkaClient } from '../ingest/sources/kafka-client.ts'
@@ -17,6 +17,7 @@ const client = new KafkaClient({ brokers, clientId: 'load' })
 const producer = client.producer()
 let produced = 0
 let order = 0
+let working: Promise<void> = Promise.resolve()
 
 async function produce(count: number): Promise<void> {
   const time = Date.now()
@@ -45,9 +46,11 @@ async function steady(perSecond: number, mine: number): Promise<void> {
 
 async function follow(next: LoadOrder): Promise<void> {
   const mine = ++order
-  if (next.kind === 'burst') await burst(next.count)
-  if (next.kind === 'steady') await steady(next.perSecond, mine)
-  process.send?.({ produced })
+  await working
+  if (next.kind === 'burst') working = burst(next.count)
+  if (next.kind === 'steady') working = steady(next.perSecond, mine)
+  await working
+  if (next.kind !== 'steady') process.send?.({ produced })
 }
 
 process.on('message', (next: LoadOrder) => {

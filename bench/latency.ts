@@ -17,7 +17,9 @@ const BACKLOG_RECORDS = 60_000
 /** How long a rate must be kept up, and the backlog at its end that still counts as keeping up. */
 const KEEP_UP_MS = 6_000
 const BACKLOG_MS = 500
-const NEXT_RATE = 0.9
+/** Rates that are tried, each so much of the one before: the lowest is 7 % of the rate of a backlog. */
+const NEXT_RATE = 0.8
+const RATES = 13
 /** Round trips before those that count. */
 const WARM_UP_TRIPS = 50
 const SETTLE_MS = 3_000
@@ -137,7 +139,7 @@ async function backlogRate(setting: Setting): Promise<number> {
  * from the rate of a backlog downwards.
  */
 async function sustainedRate(setting: Setting, backlog: number): Promise<number> {
-  for (let rate = backlog; ; rate = Math.round(rate * NEXT_RATE)) {
+  for (let i = 0, rate = backlog; i < RATES; i++, rate = Math.round(rate * NEXT_RATE)) {
     const before = { produced: await ordered(setting, { kind: 'stop' }), judged: await setting.judged() }
     order(setting, { kind: 'steady', perSecond: rate })
     await sleep(KEEP_UP_MS)
@@ -146,8 +148,10 @@ async function sustainedRate(setting: Setting, backlog: number): Promise<number>
     await rateUntil(setting, before.judged, produced, performance.now())
     // The producer shares the machine: a rate that it cannot make is not one that was kept up.
     const made = produced >= (rate * KEEP_UP_MS * 0.97) / 1_000
+    say(`  ${rate}/s for ${KEEP_UP_MS / 1_000} s: produced ${produced}, judged ${judged}`)
     if (made && produced - judged <= (rate * BACKLOG_MS) / 1_000) return rate
   }
+  throw new Error('no rate was kept up')
 }
 
 /** Gives an order and waits for the answer: the number of records produced so far. */

@@ -3,7 +3,13 @@ import { entityId, profileKey } from '../core/event.ts'
 import { isoTime, wallTime } from '../core/time.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
 import { proofOf } from './hold-proof.ts'
-import { type EnforcementStatus, type EnforcementView, isLive, type LedgerEntry } from './ledger.ts'
+import {
+  type EnforcementStatus,
+  type EnforcementView,
+  isLive,
+  type LedgerEntry,
+  type Receipt,
+} from './ledger.ts'
 import { covers, strengthOf } from './plan.ts'
 
 /** How one gateway stands to one rule, as far as this process knows. */
@@ -148,6 +154,12 @@ export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter
   if (rule === null || entry.issuedAt === null || targets.length === 0) return null
   const delays = targets.map((gateway) => capabilityFor(gateway, rule)?.worstCaseDelayMs ?? 0)
   return entry.issuedAt + Math.max(...delays)
+}
+
+/** What stays on record of an operation that ended at `now`, epoch ms. */
+export function receiptOf(gateway: string, done: Omit<Receipt, 'time' | 'gateway'>, now: number): Receipt {
+  const { operation, outcome, detail } = done
+  return { time: isoTime(now), gateway, operation, outcome, detail }
 }
 
 /** A decision as people see it; `targets` are the gateways that should hold it. */

@@ -1,11 +1,12 @@
 import type { Decision, HoldProof } from '../core/decision.ts'
-import { isoTime } from '../core/time.ts'
 import { Admission } from './enforcer-admission.ts'
 import {
   effectiveBy,
   firstEnd,
   type Hold,
   holdEnd,
+  principalKey,
+  receiptOf,
   ruleOf,
   staleReason,
   statusFrom,
@@ -28,6 +29,7 @@ import {
 import { EntryBook } from './ledger-book.ts'
 import { strengthOf } from './plan.ts'
 import { type Outcome, Reconciler } from './reconcile.ts'
+import { Turns } from './turns.ts'
 
 /** Turns decisions into rules at gateways and back, and knows at any time where each one stands. */
 export class Enforcer {
@@ -35,6 +37,8 @@ export class Enforcer {
   readonly #admission: Admission
   readonly #book: EntryBook
   readonly #accepting = new Map<string, Promise<void>>()
+  /** What is decided or changed about a caller finds what the change before it left. */
+  readonly #turns = new Turns()
   readonly #reconcilers: readonly Reconciler[]
   readonly #holds = new Map<string, Map<string, Hold>>()
   #loaded = false
@@ -107,7 +111,7 @@ export class Enforcer {
       return 'known'
     }
     if (this.#book.get(decision.id) !== undefined) return 'known'
-    const admission = this.#admit(decision)
+    const admission = this.#turns.run(principalKey(decision), () => this.#admit(decision))
     this.#accepting.set(decision.id, admission)
     try {
       await admission
@@ -188,14 +192,8 @@ export class Enforcer {
   }
 
   #onOutcome(gateway: GatewayAdapter, outcome: Outcome): void {
-    const { ruleId, operation, detail } = outcome
-    const receipt = {
-      time: isoTime(this.#options.clock.now()),
-      gateway: gateway.name,
-      operation,
-      outcome: outcome.outcome,
-      detail,
-    }
+    const { ruleId, operation } = outcome
+    const receipt = receiptOf(gateway.name, outcome, this.#options.clock.now())
     if (ruleId !== null) {
       const entry = this.#book.get(ruleId)
       if (entry !== undefined) this.#book.update(withReceipt(entry, receipt))
@@ -259,10 +257,19 @@ export class Enforcer {
   }
 
   /** Lifts a decision, and with it the weaker rungs of the same incident and principal. */
-  async release(id: string, reason: string): Promise<ChangeOutcome> {
+  release(id: string, reason: string): Promise<ChangeOutcome> {
+    return this.#change(id, (entry) => this.#lift(entry, reason))
+  }
+
+  #change(id: string, change: (entry: LedgerEntry) => Promise<ChangeOutcome>): Promise<ChangeOutcome> {
     this.#expire()
-    const entry = this.#book.get(id)
-    if (entry === undefined) return notFound(id)
+    const known = this.#book.get(id)
+    if (known === undefined) return Promise.resolve(notFound(id))
+    return this.#turns.run(principalKey(known.decision), () => change(this.#book.get(id) ?? known))
+  }
+
+  async #lift(entry: LedgerEntry, reason: string): Promise<ChangeOutcome> {
+    const { id } = entry.decision
     const open = isLive(entry.status) || entry.status === 'awaiting-approval'
     if (!open) return conflict(`decision ${id} is ${entry.status}`)
     const rungs = this.#book.ofPrincipal(entry.decision).filter(({ decision, status }) => {
@@ -278,10 +285,12 @@ export class Enforcer {
   }
 
   /** Moves the end of a hold to `holdSeconds` from now, at most 7 days, and no later than the token lives. */
-  async extend(id: string, holdSeconds: number): Promise<ChangeOutcome> {
-    this.#expire()
-    const entry = this.#book.get(id)
-    if (entry === undefined) return notFound(id)
+  extend(id: string, holdSeconds: number): Promise<ChangeOutcome> {
+    return this.#change(id, (entry) => this.#lengthen(entry, holdSeconds))
+  }
+
+  async #lengthen(entry: LedgerEntry, holdSeconds: number): Promise<ChangeOutcome> {
+    const { id } = entry.decision
     if (!isLive(entry.status)) return conflict(`decision ${id} is ${entry.status}`)
     const now = this.#options.clock.now()
     const until = holdEnd(entry.decision, now, holdSeconds, this.#admission.maxTokenSeconds)
@@ -293,10 +302,12 @@ export class Enforcer {
   }
 
   /** A person agrees to a waiting decision: it acts now. The allow list still holds. */
-  async approve(id: string): Promise<ChangeOutcome> {
-    this.#expire()
-    const entry = this.#book.get(id)
-    if (entry === undefined) return notFound(id)
+  approve(id: string): Promise<ChangeOutcome> {
+    return this.#change(id, (entry) => this.#start(entry))
+  }
+
+  async #start(entry: LedgerEntry): Promise<ChangeOutcome> {
+    const { id } = entry.decision
     if (entry.status !== 'awaiting-approval') return conflict(`decision ${id} is ${entry.status}`)
     const { decision } = entry
     const now = this.#options.clock.now()

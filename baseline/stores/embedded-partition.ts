@@ -24,6 +24,7 @@ export class PartitionDraft {
   epoch: number
   position: Position
   outboxSeq: number
+  published: number
   controlSeq: number
   readonly addedIds = new Set<string>()
   readonly addedRequests = new Set<string>()
@@ -33,6 +34,7 @@ export class PartitionDraft {
     this.epoch = state.epoch
     this.position = state.position
     this.outboxSeq = state.outboxSeq
+    this.published = state.published
     this.controlSeq = state.controlSeq
   }
 
@@ -174,7 +176,9 @@ export class EmbeddedPartition implements PartitionStore {
         return true
       })
       const change = { type: 'outbox', entries: fresh, offset } as const
-      return { records: fresh.length === 0 ? [] : [encodeChange(change)], result }
+      if (fresh.length === 0 && offset <= draft.published) return { records: [], result }
+      draft.published = Math.max(draft.published, offset)
+      return { records: [encodeChange(change)], result }
     })
     if (added.includes(true)) this.#grew()
     return added
