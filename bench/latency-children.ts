@@ -18,6 +18,7 @@ export interface LoadTask {
 export type LoadOrder =
   | { readonly kind: 'burst'; readonly count: number }
   | { readonly kind: 'steady'; readonly perSecond: number }
+  | { readonly kind: 'count' }
   | { readonly kind: 'stop' }
 
 /** A process of ours: what it says, and its end. */

@@ -1,7 +1,7 @@
 /**
  * Child process of the latency benchmark: the other callers. Its one argument is a {@link LoadTask} as JSON.
- * Sent a {@link LoadOrder}, it produces so many records at once, or at a rate until it is told to stop. A burst
- * and a stop are answered, when nothing is under way any more, with the number produced so far.
+ * Sent a {@link LoadOrder}, it produces so many records at once, or at a rate until it is told to stop. A count is
+ * answered with the number produced so far, a burst and a stop as well, when nothing is under way any more.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KafkaClient } from '../ingest/sources/kafka-client.ts'
@@ -45,6 +45,10 @@ async function steady(perSecond: number, mine: number): Promise<void> {
 }
 
 async function follow(next: LoadOrder): Promise<void> {
+  if (next.kind === 'count') {
+    process.send?.({ produced })
+    return
+  }
   const mine = ++order
   await working
   if (next.kind === 'burst') working = burst(next.count)

@@ -14,9 +14,9 @@ const WATCH_MS = 50
 /** Records of the measurement of how fast a backlog is worked off: the first part warms up. */
 const WARM_UP_RECORDS = 20_000
 const BACKLOG_RECORDS = 60_000
-/** How long a rate must be kept up, and the backlog at its end that still counts as keeping up. */
-const KEEP_UP_MS = 6_000
-const BACKLOG_MS = 500
+/** How long a rate must be kept up; what then waits may be no more than after a third of it, or than this. */
+const KEEP_UP_MS = 9_000
+const BACKLOG_MS = 100
 /** Rates that are tried, each so much of the one before: the lowest is 7 % of the rate of a backlog. */
 const NEXT_RATE = 0.8
 const RATES = 13
@@ -142,16 +142,27 @@ async function sustainedRate(setting: Setting, backlog: number): Promise<number>
   for (let i = 0, rate = backlog; i < RATES; i++, rate = Math.round(rate * NEXT_RATE)) {
     const before = { produced: await ordered(setting, { kind: 'stop' }), judged: await setting.judged() }
     order(setting, { kind: 'steady', perSecond: rate })
-    await sleep(KEEP_UP_MS)
-    const judged = (await setting.judged()) - before.judged
+    await sleep(KEEP_UP_MS / 3)
+    const early = await waiting(setting, before)
+    await sleep((KEEP_UP_MS * 2) / 3)
+    const late = await waiting(setting, before)
     const produced = (await ordered(setting, { kind: 'stop' })) - before.produced
     await rateUntil(setting, before.judged, produced, performance.now())
     // The producer shares the machine: a rate that it cannot make is not one that was kept up.
     const made = produced >= (rate * KEEP_UP_MS * 0.97) / 1_000
-    say(`  ${rate}/s for ${KEEP_UP_MS / 1_000} s: produced ${produced}, judged ${judged}`)
-    if (made && produced - judged <= (rate * BACKLOG_MS) / 1_000) return rate
+    say(`  ${rate}/s: ${produced} records in ${KEEP_UP_MS / 1_000} s; waiting ${early}, then ${late}`)
+    if (made && late <= Math.max(early, (rate * BACKLOG_MS) / 1_000)) return rate
   }
   throw new Error('no rate was kept up')
+}
+
+/** Records produced since `before` and not judged yet. */
+async function waiting(
+  setting: Setting,
+  before: { readonly produced: number; readonly judged: number },
+): Promise<number> {
+  const judged = (await setting.judged()) - before.judged
+  return (await ordered(setting, { kind: 'count' })) - before.produced - judged
 }
 
 /** Gives an order and waits for the answer: the number of records produced so far. */

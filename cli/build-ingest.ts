@@ -16,6 +16,7 @@ import {
 } from '../ingest/formats/internal.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import { withoutSecrets } from '../ingest/kept-text.ts'
+import { Packer, packedLines } from '../ingest/packed.ts'
 import { addressOf } from '../ingest/principal-address.ts'
 import { readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
 import type { EventLog, LogRecord, RawSource, SourcedRecord } from '../ingest/source.ts'
@@ -150,28 +151,32 @@ export class Ingest {
     } else this.parse(source, { bytes, receivedAt, ...at }, to)
   }
 
-  /** Reads a record of `curfew.events`, which holds one normalised event or what is to be told of unreadable lines. */
+  /** Reads a record of `curfew.events`: a line per normalised event, or what is to be told of unreadable lines. */
   readonly decodeEvent = (record: LogRecord, to: Decoded): void => {
-    const event = decodeInternal(record.bytes, record.receivedAt)
+    for (const line of packedLines(record.bytes)) this.decodeLine(line, record.receivedAt, to)
+  }
+
+  private decodeLine(line: Uint8Array, receivedAt: number, to: Decoded): void {
+    const event = decodeInternal(line, receivedAt)
     if (event !== null) {
       to.event(event)
       return
     }
-    const lines = decodeUnreadable(record.bytes, record.receivedAt)
+    const lines = decodeUnreadable(line, receivedAt)
     if (lines === null) this.observer.rejected('unknown-format')
     else to.unreadable(lines)
   }
 
   /** Normalises raw records and appends the events to the partitions of their principals. */
   async normalise(log: EventLog, source: string, records: readonly RawRecord[]): Promise<void> {
-    const out: { partition: number; source: string; bytes: Uint8Array; receivedAt: number }[] = []
+    const packer = new Packer(source)
     const unreadable = new Map<string, UnreadableLines>()
     for (const record of records) {
       const { receivedAt } = record
       this.parse(source, record, {
         event: (event) => {
           const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
-          out.push({ partition, source, bytes: encodeInternal(event), receivedAt })
+          packer.add(partition, encodeInternal(event), receivedAt)
         },
         unreadable: (line) => {
           const { topic, partition } = line.position
@@ -183,9 +188,9 @@ export class Ingest {
     // In the order of their positions, since what does not lie above the last one counts as delivered again.
     for (const lines of [...unreadable.values()].sort(byPosition)) {
       const partition = partitionOf(sourceKey(lines.tenant, source), log.partitions)
-      const { receivedAt } = lines
-      out.push({ partition, source, bytes: encodeUnreadable(lines), receivedAt })
+      packer.add(partition, encodeUnreadable(lines), lines.receivedAt)
     }
+    const out = packer.take()
     if (out.length > 0) await log.append(out)
   }
 

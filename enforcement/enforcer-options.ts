@@ -38,3 +38,14 @@ export interface EnforcerOptions {
   readonly callTimeoutMs?: number
   readonly intervalMs?: number
 }
+
+/** How the work at each gateway is timed and told. */
+export function paceOf({ clock, random, logger, callTimeoutMs, intervalMs }: EnforcerOptions) {
+  return {
+    clock,
+    random,
+    logger,
+    ...(callTimeoutMs === undefined ? {} : { callTimeoutMs }),
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+  }
+}

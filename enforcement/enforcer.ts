@@ -13,7 +13,7 @@ import {
   supersedes,
   viewOf,
 } from './enforcer-judgement.ts'
-import type { EnforcerOptions } from './enforcer-options.ts'
+import { type EnforcerOptions, paceOf } from './enforcer-options.ts'
 import type { GatewayAdapter, Rule } from './gateway.ts'
 import { withProof } from './hold-proof.ts'
 import {
@@ -52,7 +52,6 @@ export class Enforcer {
   }
 
   #reconcilerFor(gateway: GatewayAdapter): Reconciler {
-    const { clock, random, logger, callTimeoutMs, intervalMs } = this.#options
     return new Reconciler({
       gateway,
       desired: () => this.#desired(gateway),
@@ -63,11 +62,7 @@ export class Enforcer {
       onHeld: (ids) => {
         for (const id of ids) this.#mark(id, gateway.name, 'held')
       },
-      clock,
-      random,
-      logger,
-      ...(callTimeoutMs === undefined ? {} : { callTimeoutMs }),
-      ...(intervalMs === undefined ? {} : { intervalMs }),
+      ...paceOf(this.#options),
     })
   }
 
@@ -101,8 +96,9 @@ export class Enforcer {
   }
 
   /**
-   * Takes a decision: durable in the ledger before anything is done, once per id. Rejects when the ledger
-   * cannot save it; nothing has happened then and the same call may be repeated.
+   * Takes a decision that the outbox holds already, once per id: the gateways are asked at once, while the ledger
+   * saves it. Resolves when it is saved. Rejects when the ledger cannot save it; the same call may be repeated
+   * and then saves what has become of it.
    */
   async accept(decision: Decision): Promise<'new' | 'known'> {
     const under = this.#accepting.get(decision.id)
@@ -110,7 +106,8 @@ export class Enforcer {
       await under
       return 'known'
     }
-    if (this.#book.get(decision.id) !== undefined) return 'known'
+    if (this.#book.get(decision.id) !== undefined)
+      return (await this.#book.resave(decision.id)) ? 'new' : 'known'
     const admission = this.#turns.run(principalKey(decision), () => this.#admit(decision))
     this.#accepting.set(decision.id, admission)
     try {
@@ -127,9 +124,13 @@ export class Enforcer {
     const entry = this.#admission.judge(decision, now)
     // Noted before the save, so that decisions arriving together cannot pass the guard together.
     if (entry.issuedAt !== null) this.#admission.noteRestriction(entry, now)
+    if (entry.status === 'pending') {
+      const saving = this.#book.begin(entry)
+      this.#act(entry)
+      return saving
+    }
     await this.#book.save(entry)
     if (decision.action === 'release') await this.#releaseMatching(decision)
-    else if (entry.status === 'pending') this.#act(entry)
   }
 
   /** See {@link EntryBook.forgetEnded}. */
@@ -139,10 +140,6 @@ export class Enforcer {
     if (rule === null) return
     const targets = this.#admission.targets(entry.decision)
     for (const reconciler of this.#reconcilers) if (targets.includes(reconciler.gateway)) reconciler.put(rule)
-  }
-
-  #wake(): void {
-    for (const reconciler of this.#reconcilers) reconciler.wake()
   }
 
   /** Ends what has run out, whatever the gateways do. */
@@ -238,7 +235,7 @@ export class Enforcer {
         .filter((g) => weakHolds?.get(g.name) !== 'unsupported')
       if (!needed.every((gateway) => holds.get(gateway.name) === 'held')) continue
       this.#end(weak, 'superseded', `${strong.decision.action} ${id} is in force`)
-      this.#wake()
+      this.recheck()
     }
   }
 
@@ -248,7 +245,7 @@ export class Enforcer {
       return decision.incident === release.incident && (isLive(status) || status === 'awaiting-approval')
     })
     for (const entry of open) await this.#release(entry, release.reason)
-    this.#wake()
+    this.recheck()
   }
 
   async #release(entry: LedgerEntry, reason: string): Promise<void> {
@@ -280,7 +277,7 @@ export class Enforcer {
     await this.#release(entry, reason)
     for (const rung of rungs)
       await this.#release(this.#book.get(rung.decision.id) ?? rung, `lifted with ${id}: ${reason}`)
-    this.#wake()
+    this.recheck()
     return this.#outcome(id)
   }
 
@@ -340,7 +337,7 @@ export class Enforcer {
       await this.#release(entry, reason)
     }
     await Promise.all(this.#reconcilers.map((r) => r.drain().then(() => r.pass())))
-    this.#wake()
+    this.recheck()
     return this.troubles()
   }
 
@@ -356,7 +353,7 @@ export class Enforcer {
 
   /** Asks again at every gateway what may stand, at once. */
   recheck(): void {
-    this.#wake()
+    for (const reconciler of this.#reconcilers) reconciler.wake()
   }
 
   /** Gateways that may disagree with what is desired, and why. */

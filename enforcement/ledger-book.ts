@@ -53,6 +53,8 @@ export class EntryBook {
   /** Ids by what they are about: whoever looks for relatives does not go through all of them. */
   readonly #byPrincipal = new Index()
   readonly #byIncident = new Index()
+  /** Ids that act although the ledger has not saved them yet. */
+  readonly #unsaved = new Set<string>()
   readonly #open = new Set<string>()
   #nextDue = Number.POSITIVE_INFINITY
 
@@ -147,6 +149,28 @@ export class EntryBook {
     this.update(kept)
   }
 
+  /**
+   * In effect at once, durable when resolved: for a decision that is durable elsewhere already, in the outbox.
+   * Rejects with what the ledger says; the entry stays in effect then, and {@link resave} tries again.
+   */
+  async begin(entry: LedgerEntry): Promise<void> {
+    const id = entry.decision.id
+    this.#unsaved.add(id)
+    this.remember(entry)
+    this.#onChange(id)
+    await this.#queue(entry)
+    this.#unsaved.delete(id)
+  }
+
+  /** False when the ledger has the entry already. */
+  async resave(id: string): Promise<boolean> {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || !this.#unsaved.has(id)) return false
+    await this.#queue(entry)
+    this.#unsaved.delete(id)
+    return true
+  }
+
   /** In effect at once, durable soon: for what can be found out again at the gateways. */
   update(entry: LedgerEntry): void {
     const id = entry.decision.id
@@ -201,6 +225,7 @@ export class EntryBook {
     const decision = this.#entries.get(id)?.decision
     ids.delete(id)
     this.#open.delete(id)
+    this.#unsaved.delete(id)
     this.#entries.delete(id)
     if (decision === undefined) return
     this.#byPrincipal.delete(principalOf(decision), id)

@@ -49,6 +49,8 @@ const CHECKPOINT_MS = 1_000
 /** A checkpoint does not wait for its time when so much is dirty: bounds memory, and what a crash repeats. */
 const CHECKPOINT_BYTES = 8 * 1024 * 1024
 const TRIM_MS = 10_000
+/** Multiples of the golden ratio's fraction spread evenly over 0 to 1, however many there are (Weyl sequence). */
+const GOLDEN = 0.618_033_988_749
 const TICK_MS = 10_000
 const REQUESTS_MS = 1_000
 const RETRY_MIN_MS = 100
@@ -130,7 +132,8 @@ export class DetectWorker implements PartitionOwner {
     const now = options.clock.now()
     this.owned.set(partition, {
       part,
-      checkpointAt: now + CHECKPOINT_MS,
+      // Partitions that come together do not checkpoint together: each pauses the folding of all.
+      checkpointAt: now + CHECKPOINT_MS * (1 - ((partition * GOLDEN) % 1)),
       requestsAt: 0,
       tickAt: 0,
       trimAt: 0,

@@ -5,7 +5,7 @@ import { eventually, MemoryLedger } from '../../services/decision-ledger.ts'
 import { becomes, decision, EVERYTHING, START, started, stops, TestGateway } from './enforcer-rig.ts'
 
 describe('accepting', () => {
-  it('puts a rule at once, durable before the gateway hears of it, and each id once', async () => {
+  it('puts a rule at once, is done when it is durable, and each id once', async () => {
     const gateway = new TestGateway('a')
     const { enforcer, ledger } = await started({ gateways: [gateway] })
     const answers = await Promise.all([enforcer.accept(decision()), enforcer.accept(decision())])
@@ -21,14 +21,18 @@ describe('accepting', () => {
     })
   })
 
-  it('does nothing when the ledger cannot save, and can be asked again', async () => {
+  it('acts although the ledger cannot save, and can be asked again to save', async () => {
     const gateway = new TestGateway('a')
     const { enforcer, ledger } = await started({ gateways: [gateway] })
     ledger.failing = true
     await expect(enforcer.accept(decision())).rejects.toThrow('the store is away')
-    expect(gateway.calls).toEqual([])
+    await becomes(enforcer, 'dec_1', 'in-force')
+    expect(gateway.calls).toEqual(['put dec_1'])
     ledger.failing = false
     expect(await enforcer.accept(decision())).toBe('new')
+    expect(ledger.history.at(-1)).toBe('dec_1 in-force')
+    expect(await enforcer.accept(decision())).toBe('known')
+    expect(gateway.calls).toEqual(['put dec_1'])
   })
 
   it.each([
