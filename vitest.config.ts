@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
 const kind = (name: string, options: object = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], environment: 'node', ...options },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    environment: 'node',
+    globalSetup: 'test/services/left-behind.ts',
+    ...options,
+  },
 })
 
 /** One project per kind of test, so that results are counted by kind. */

@@ -9,7 +9,7 @@ import { nginxCounter } from '../enforcement/gateways/nginx-counter.ts'
 import type { TrafficCounter } from '../enforcement/traffic-counter.ts'
 import { MAX_GATEWAYS } from '../engine/coverage/coverage.ts'
 import { MIN_BLIND_MS } from '../engine/coverage/own-work.ts'
-import { SLOT_MS, slotOf } from '../engine/coverage/slots.ts'
+import { slotOf } from '../engine/coverage/slots.ts'
 import type { Logger } from '../engine/worker.ts'
 import { CoverageCounter } from '../ingest/coverage-counter.ts'
 import { COVERAGE_MAP } from './build-enforcement.ts'
@@ -22,8 +22,8 @@ const TICK_MS = 1_000
 const REPORT_MS = 5_000
 /** So many counts are reported at once. */
 const MAX_UNREPORTED = 2_000
-/** A reading belongs to the end of a slot when it was made no later than this behind it. */
-const MAX_READING_DELAY_MS = 1_000
+/** A reading belongs to the end of a slot when it was made no later than this part of one behind it. */
+const MAX_READING_DELAY = 0.1
 /** A heartbeat says that calls are judged now; with more lag than this it would be a lie. */
 const MAX_HEARTBEAT_LAG_MS = 120_000
 
@@ -35,6 +35,10 @@ export interface CoverageParts {
   readonly metrics: EngineMetrics
   /** Name of this process. */
   readonly writer: string
+}
+
+function slotMsOf({ config }: CoverageParts): number {
+  return config.coverage.slotSeconds * 1_000
 }
 
 /** What every process that takes in or judges calls counts, and how it tells. */
@@ -50,7 +54,7 @@ export class CoverageReporter {
   constructor(parts: CoverageParts, judges: boolean) {
     this.parts = parts
     this.judges = judges
-    this.counter = new CoverageCounter({ slotMs: SLOT_MS, maxGateways: MAX_GATEWAYS })
+    this.counter = new CoverageCounter({ slotMs: slotMsOf(parts), maxGateways: MAX_GATEWAYS })
     this.progress = new JudgingProgress(parts.clock)
   }
 
@@ -91,6 +95,7 @@ export class CoverageReporter {
       gap,
       lagMs,
       frontiers: this.progress.frontiers(),
+      slotMs: slotMsOf(this.parts),
       counts: this.counter.take(),
     }
   }
@@ -132,7 +137,7 @@ export async function openCoverage(
       tenant: tenant ?? config.tenant,
       maxSilenceMs: maxSilenceSeconds === undefined ? null : maxSilenceSeconds * 1_000,
     }))
-  return CoverageMonitor.open({ map, sources, tenant: config.tenant, clock, tell })
+  return CoverageMonitor.open({ map, sources, tenant: config.tenant, slotMs: slotMsOf(parts), clock, tell })
 }
 
 /** Asks the gateways what they count and tells the monitor outside that calls are judged, until `stop`. */
@@ -157,17 +162,18 @@ async function pollCounters(
       : [],
   )
   if (counters.length === 0) return
+  const slotMs = slotMsOf(parts)
   const failing = new Set<TrafficCounter>()
   while (!stop.aborted) {
-    const end = (slotOf(clock.now()) + 1) * SLOT_MS
+    const end = (slotOf(clock.now(), slotMs) + 1) * slotMs
     await pause(Math.max(1, end - clock.now()), undefined, { signal: stop }).catch(() => undefined)
     if (stop.aborted) return
     const ask = async ({ source, counter }: (typeof counters)[number]): Promise<void> => {
       try {
         const { epoch, requests } = await counter.total(stop)
         failing.delete(counter)
-        if (clock.now() - end <= MAX_READING_DELAY_MS)
-          monitor.read(source, counter.gateway, end / SLOT_MS - 1, epoch, requests)
+        if (clock.now() - end <= MAX_READING_DELAY * slotMs)
+          monitor.read(source, counter.gateway, end / slotMs - 1, epoch, requests)
       } catch (error) {
         if (!failing.has(counter) && !stop.aborted)
           logger.warn(

@@ -86,8 +86,9 @@ export class Ingest {
     named.format.parse(record, named.settings, {
       event: (event) => {
         events++
-        this.coverage?.counter.count(source, event)
-        to.event(this.kept(event))
+        const kept = this.kept(event)
+        this.coverage?.counter.count(source, kept)
+        to.event(kept)
       },
       rejected: (rejection) => this.reject(source, rejection, record, to),
     })
@@ -98,8 +99,7 @@ export class Ingest {
 
   /** The event as it may be stored: without secrets, and with its caller named as the configuration says. */
   private kept(event: AccessEvent): AccessEvent {
-    const safe = withoutSecrets(event)
-    return this.emailKey === null ? safe : withHashedEmails(safe, this.emailKey)
+    return withoutSecrets(this.emailKey === null ? event : withHashedEmails(event, this.emailKey))
   }
 
   private reject(source: string, rejection: Rejection, record: Omit<RawRecord, 'bytes'>, to: Decoded): void {

@@ -19,6 +19,8 @@ export interface CoverageReport {
   readonly lagMs: number
   /** Up to when it has read each source that it is catching up with, epoch ms. */
   readonly frontiers: Readonly<Record<string, number>>
+  /** Length of the slots of `counts`. */
+  readonly slotMs: number
   readonly counts: readonly SlotCount[]
 }
 
@@ -26,6 +28,8 @@ export interface CoverageMonitorOptions {
   readonly map: SharedMap
   readonly sources: readonly WatchedSource[]
   readonly tenant: string
+  /** Length of a slot; an hour is a multiple of it. */
+  readonly slotMs: number
   readonly clock: Clock
   /** Durable when it resolves; the same id again changes nothing. */
   readonly tell: (alert: AlertRecord) => Promise<void>
@@ -56,7 +60,7 @@ export class CoverageMonitor {
 
   private constructor(options: CoverageMonitorOptions) {
     this.options = options
-    this.coverage = new Coverage(options.sources)
+    this.coverage = new Coverage(options.sources, options.slotMs)
     this.own = new OwnWork(options.tenant)
     this.heldUntil = options.clock.now() + HOLD_MS
   }
@@ -76,11 +80,11 @@ export class CoverageMonitor {
   private restore(stored: ReadonlyMap<string, string>): void {
     const now = this.options.clock.now()
     const state = stored.get('state')
-    if (state !== undefined) this.coverage.restore(JSON.parse(state) as CoverageState)
+    const known = state !== undefined && this.coverage.restore(JSON.parse(state) as CoverageState)
     const work = stored.get('work')
     if (work !== undefined) this.own = new OwnWork(this.options.tenant, JSON.parse(work) as WorkIncident[])
     for (const [key, body] of stored) {
-      if (key.startsWith('feed:')) {
+      if (key.startsWith('feed:') && known) {
         const { source, gateway, ...feed } = JSON.parse(body) as StoredFeed
         this.coverage.restoreFeed(source, gateway, feed)
       } else if (key.startsWith('alert:')) {
@@ -103,6 +107,8 @@ export class CoverageMonitor {
     if (this.writers.size < MAX_WRITERS || this.writers.has(report.writer))
       this.writers.set(report.writer, report)
     if (report.gap !== null) this.wasBlind(`process ${report.writer}`, report.gap.from, report.gap.to)
+    // A process that still runs with another length of slots: its slots are not these.
+    if (report.slotMs !== this.options.slotMs) return
     for (const { source, gateway, slot, counts } of report.counts) {
       this.coverage.observe(source, gateway, slot, counts)
     }

@@ -1,6 +1,6 @@
 import type { AccessEvent } from '../core/event.ts'
 import { Coverage, MAX_GATEWAYS } from '../engine/coverage/coverage.ts'
-import { SLOT_MS, slotOf } from '../engine/coverage/slots.ts'
+import { slotOf } from '../engine/coverage/slots.ts'
 import { EventClock } from '../engine/event-clock.ts'
 import { CoverageCounter } from '../ingest/coverage-counter.ts'
 import type { LineOutput } from './output-file.ts'
@@ -10,19 +10,22 @@ export class ReplayCoverage {
   private readonly output: LineOutput
   private readonly source: string
   private readonly coverage: Coverage
-  private readonly counter = new CoverageCounter({ slotMs: SLOT_MS, maxGateways: MAX_GATEWAYS })
+  private readonly counter: CoverageCounter
+  private readonly slotMs: number
   private readonly clock = new EventClock()
   private slot = Number.NEGATIVE_INFINITY
 
-  constructor(output: LineOutput, source: string, tenant: string) {
+  constructor(output: LineOutput, source: string, tenant: string, slotMs: number) {
     this.output = output
     this.source = source
-    this.coverage = new Coverage([{ name: source, tenant, maxSilenceMs: null }])
+    this.slotMs = slotMs
+    this.counter = new CoverageCounter({ slotMs, maxGateways: MAX_GATEWAYS })
+    this.coverage = new Coverage([{ name: source, tenant, maxSilenceMs: null }], slotMs)
   }
 
   take(event: AccessEvent): void {
     this.clock.observe(event.time, event.source.topic)
-    const slot = slotOf(this.clock.now)
+    const slot = slotOf(this.clock.now, this.slotMs)
     // The first call of a log moves no clock: there is no present to judge by yet.
     if (slot > this.slot && this.clock.now > 0) {
       this.slot = slot

@@ -21,12 +21,13 @@ export interface ReplayOptions {
   readonly identityKey: Uint8Array
   /** Key of the hashes that stand for e-mail addresses; null where they are kept. */
   readonly emailKey: Uint8Array | null
+  readonly coverageSlotMs: number
   readonly outputs: {
     readonly alerts: LineOutput
     readonly decisions: LineOutput
     readonly scores: LineOutput
     readonly rejected: LineOutput
-    /** Coverage incidents; judged only when wanted. */
+    /** Coverage incidents; judged only when wanted, in slots of `coverageSlotMs`. */
     readonly coverage?: LineOutput
   }
 }
@@ -59,9 +60,10 @@ export class Replay {
     const { settings, maxPrincipals } = options
     this.partition = new Partition({ detectors: DETECTORS, settings, maxPrincipals, seed: SEED })
     this.state = new PartitionState(this.partition, options.identityKey)
+    const { coverageSlotMs } = options
     const { coverage } = options.outputs
     const { tenant, gateway } = options.source
-    this.coverage = coverage?.wanted ? new ReplayCoverage(coverage, gateway.id, tenant) : null
+    this.coverage = coverage?.wanted ? new ReplayCoverage(coverage, gateway.id, tenant, coverageSlotMs) : null
     this.record = { bytes: new Uint8Array(0), receivedAt: Number.NaN, topic: 'line', partition: 0, offset: 0 }
     this.emit = { event: (event) => this.event(event), rejected: (rejection) => this.reject(rejection) }
   }

@@ -1,3 +1,5 @@
+import { replaceEmails } from './email-address.ts'
+
 /** At most this much of a line is looked at for an excerpt. */
 const MAX_SCRUBBED_CHARS = 4_096
 export const MAX_EXCERPT_CHARS = 512
@@ -15,7 +17,6 @@ const NAMED_PAIR = new RegExp(`\\b(${SECRET_NAME}=)[^&;\\s"'<>/]+`, 'gi')
 const AUTH_SCHEME = /\b(bearer|basic|negotiate|digest|hmac)\s+[\w+/=.~-]{6,}/gi
 const JWT = /eyJ[\w-]{5,}(?:\.[\w-]*){0,4}/g
 const JWT_CHECK = /eyJ[\w-]{5,}/
-const EMAIL = /[\w.%+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
 const LONG_RUN = /[A-Za-z0-9+/_=-]{24,}/g
 const HIDDEN = '[scrubbed]'
 const NAME_TOKEN = new RegExp(
@@ -40,14 +41,14 @@ function looksRandom(run: string): boolean {
  * bearer tokens, JWTs, long random strings and e-mail addresses. Errs on the side of hiding too much.
  */
 export function scrubText(text: string): string {
-  return text
+  const scrubbed = text
     .slice(0, MAX_SCRUBBED_CHARS)
     .replace(NAMED_JSON_VALUE, `$1${HIDDEN}`)
     .replace(NAMED_PAIR, `$1${HIDDEN}`)
     .replace(AUTH_SCHEME, `$1 ${HIDDEN}`)
     .replace(JWT, HIDDEN)
     .replace(LONG_RUN, (run) => (looksRandom(run) ? HIDDEN : run))
-    .replace(EMAIL, HIDDEN)
+  return replaceEmails(scrubbed, () => HIDDEN)
 }
 
 /** Whether a name is a token after all: a JWT or what follows `Bearer`, or a pair such as `access_token=...`. */

@@ -68,6 +68,7 @@ export class EngineRun {
       maxPrincipals: config.memory.maxPrincipals,
       identityKey,
       emailKey: config.privacy.emails === 'hash' ? identityKey : null,
+      coverageSlotMs: config.coverage.slotSeconds * 1_000,
       outputs: {
         alerts: { wanted: true, line: (text) => listener.alert(text) },
         decisions: { wanted: true, line: (text) => listener.decision(text) },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { openEmbeddedStore } from '../../baseline/stores/embedded-store.ts'
 import { CurfewError } from '../../core/errors.ts'
+import { SLOT_MS } from '../../engine/coverage/slots.ts'
 import type { EngineSettings } from '../../engine/settings.ts'
 import { DEFAULT_SETTINGS } from '../../engine/settings.ts'
 import type { SourceSettings } from '../../ingest/format.ts'
@@ -52,6 +53,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
     maxPrincipals: config?.memory.maxPrincipals ?? DEFAULT_MAX_PRINCIPALS,
     identityKey,
     emailKey: config?.privacy.emails === 'hash' ? identityKey : null,
+    coverageSlotMs: config === null ? SLOT_MS : config.coverage.slotSeconds * 1_000,
     outputs,
   })
   const store = state === undefined ? null : await openEmbeddedStore({ folder: state })

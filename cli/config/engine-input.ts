@@ -1,14 +1,28 @@
 import { createHash } from 'node:crypto'
 import type { EngineSettings } from '../../engine/settings.ts'
 import type { SourceSettings } from '../../ingest/format.ts'
+import { hashEmails } from '../../ingest/hashed-emails.ts'
+import { identityKeyOf } from '../identity-key.ts'
 import type { Config, SourceConfig } from './schema.ts'
 
 /** What the configuration says about detection and policy, in the words of the engine. */
 export function engineSettings(config: Config): Omit<EngineSettings, 'version'> {
+  const named = (entity: string) =>
+    config.privacy.emails === 'hash' ? hashEmails(entity, identityKeyOf(config)) : entity
   return {
     values: config.detection,
-    modes: [...config.modes, { mode: config.defaultMode }],
-    allow: config.allow.map((rule) => ({ ...rule, expires: null })),
+    modes: [
+      ...config.modes.map((rule) =>
+        rule.principal === undefined ? rule : { ...rule, principal: named(rule.principal) },
+      ),
+      { mode: config.defaultMode },
+    ],
+    allow: config.allow.map((rule) => ({
+      ...rule,
+      tenant: named(rule.tenant),
+      entity: named(rule.entity),
+      expires: null,
+    })),
   }
 }
 

@@ -27,6 +27,7 @@ export function crossChecks(config: Config, lineOf: (path: string) => number): F
   checkListeners(config, report)
   checkEnforcement(config, report)
   checkAdmin(config, report)
+  checkPrivacy(config, report)
   return findings
 }
 
@@ -59,7 +60,10 @@ function checkStorage({ store, log, identityKey, deadLetters }: Config, report: 
   }
 }
 
-function checkSources({ sources, log }: Config, report: Reporter): void {
+function checkSources({ sources, log, coverage }: Config, report: Reporter): void {
+  if (3_600 % coverage.slotSeconds !== 0) {
+    report.no('coverage.slotSeconds', 'an hour is no multiple of `coverage.slotSeconds`')
+  }
   if (sources.length === 0) report.beware('sources', 'no source is configured: there is nothing to watch')
   if (sources.filter((source) => source.kind === 'file' && source.stdin).length > 1) {
     report.no('sources', 'two sources read standard input')
@@ -169,6 +173,15 @@ function checkEnforcement(config: Config, report: Reporter): void {
   }
   if (config.detection.revokeSurprise < config.detection.throttleSurprise) {
     report.no('detection.revokeSurprise', '`detection.revokeSurprise` is below `detection.throttleSurprise`')
+  }
+}
+
+function checkPrivacy({ privacy, identityKey }: Config, report: Reporter): void {
+  if (privacy.emails === 'hash' && identityKey === undefined) {
+    report.no(
+      'privacy.emails',
+      'hashed addresses need `identityKeyEnv` or `identityKeyFile`: without a key of your own anybody can try addresses out',
+    )
   }
 }
 

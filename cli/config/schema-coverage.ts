@@ -54,6 +54,23 @@ export function coverageSection() {
   )
 }
 
+/** How missing lines are looked for, of all sources. */
+export function coverageTimingSection() {
+  return section(
+    {
+      slotSeconds: count({
+        default: 10,
+        minimum: 2,
+        maximum: 10,
+        unit: 'seconds',
+        description:
+          'Lines are counted in slots of this length, and every window in which something can be missing is a number of slots, 6 at least. Shorter ones tell sooner, and need as many more lines a minute to tell the same. When it is changed, what is usual is learnt anew.',
+      }),
+    },
+    { default: {}, description: 'Noticing what is missing: how fast.' },
+  )
+}
+
 /** The dead-man switch. */
 export function heartbeatSection() {
   return Type.Optional(

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { SETTING_SPECS, type SettingValues } from '../../engine/settings.ts'
-import { heartbeatSection } from './schema-coverage.ts'
+import { coverageTimingSection, heartbeatSection } from './schema-coverage.ts'
 import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
 import type { FileName, SecretName } from './schema-parts.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
@@ -177,6 +177,7 @@ export const configSchema = section(
     log: logSchema,
     sources: sourcesSchema,
     deadLetters: deadLettersSchema,
+    coverage: coverageTimingSection(),
     detection,
     defaultMode: oneOf(modeWords, {
       default: 'observe',
@@ -209,7 +210,7 @@ export const configSchema = section(
         emails: oneOf(['keep', 'hash'], {
           default: 'keep',
           description:
-            'What becomes of e-mail addresses in the names of callers. `hash` puts a hash keyed with `identityKey` in their place; gateways cannot hold rules that name such a caller.',
+            'What becomes of e-mail addresses in the names of callers. `hash` puts a hash keyed with `identityKey`, which it needs, in their place; gateways cannot hold rules that name such a caller.',
         }),
       },
       { default: {}, description: 'How callers are named.' },

@@ -106,7 +106,7 @@ function reasonOf(finding: Finding, surprise: number): Reason {
   const spread = share ? 0 : 2.6 * Math.sqrt(expected)
   return {
     detector: COVERAGE,
-    feature: share ? `calls with ${aspect}/1m` : windowed('lines', windowMs),
+    feature: windowed(share ? `calls with ${aspect}` : 'lines', windowMs),
     observed,
     expected,
     range: share ? [expected, 1] : [Math.max(0, expected - spread), expected + spread],
@@ -118,7 +118,8 @@ function reasonOf(finding: Finding, surprise: number): Reason {
 }
 
 function windowed(feature: string, windowMs: number): string {
-  const minutes = Math.max(1, Math.round(windowMs / 60_000))
+  if (windowMs < 60_000) return `${feature}/${Math.round(windowMs / 1_000)}s`
+  const minutes = Math.round(windowMs / 60_000)
   return minutes < 1_000 ? `${feature}/${minutes}m` : `${feature}/${Math.round(minutes / 60)}h`
 }
 
@@ -126,17 +127,21 @@ function sentence(source: string, gateway: string | null, finding: Finding): str
   const { kind, aspect, observed, expected, since } = finding
   const who = gateway === null ? `source ${source}` : `gateway ${gateway} of source ${source}`
   const from = isoTime(since)
-  const minutes = Math.round(finding.windowMs / 60_000)
+  const span = spanOf(finding.windowMs)
   switch (kind) {
     case 'silent':
       return `No line from ${who} since ${from}; about ${whole(expected)} were due. Calls through it are not seen.`
     case 'low':
-      return `${whole(observed)} lines in ${minutes} min from ${who}, ${whole(expected)} were due: ${percent(1 - observed / expected)} are missing since about ${from}.`
+      return `${whole(observed)} lines in ${span} from ${who}, ${whole(expected)} were due: ${percent(1 - observed / expected)} are missing since about ${from}.`
     case 'uncounted':
-      return `${whole(observed)} of ${whole(expected)} calls in ${minutes} min that ${who} counted are in its log: ${percent(1 - observed / expected)} are missing since about ${from}.`
+      return `${whole(observed)} of ${whole(expected)} calls in ${span} that ${who} counted are in its log: ${percent(1 - observed / expected)} are missing since about ${from}.`
     case 'field':
       return `${percent(observed)} of the served calls from ${who} have the field "${aspect}", usually at least ${percent(expected)}: lost since about ${from}.`
   }
+}
+
+function spanOf(ms: number): string {
+  return ms < 120_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`
 }
 
 function whole(value: number): string {

@@ -45,6 +45,8 @@ interface Watched {
 
 /** What must outlive the process, beside the feeds. */
 export interface CoverageState {
+  /** Length of the slots; absent = {@link SLOT_MS}. */
+  readonly slotMs?: number
   /** Last closed slot of each source. */
   readonly closed: Readonly<Record<string, number>>
   readonly open: readonly CoverageIncident[]
@@ -67,10 +69,13 @@ export class Coverage {
   private blindFrom = Number.POSITIVE_INFINITY
   private blindTo = Number.NEGATIVE_INFINITY
   private waiting = 0
+  private readonly slotMs: number
 
-  constructor(sources: readonly WatchedSource[]) {
+  /** `slotMs`: length of a slot; an hour is a multiple of it. */
+  constructor(sources: readonly WatchedSource[], slotMs: number = SLOT_MS) {
+    this.slotMs = slotMs
     for (const source of sources) {
-      const total = new Feed(Number.NaN)
+      const total = new Feed(slotMs, Number.NaN)
       this.sources.set(source.name, {
         source,
         total,
@@ -83,7 +88,7 @@ export class Coverage {
 
   /** Event time up to which every source is judged, epoch ms; NaN before the first slot of each. */
   get judgedTo(): number {
-    return Math.min(...[...this.sources.values()].map(judgedTo))
+    return Math.min(...[...this.sources.values()].map((watched) => this.endOf(watched)))
   }
 
   /** Counts lines of a gateway in a slot; late ones count in the next slot that closes. */
@@ -126,7 +131,7 @@ export class Coverage {
    * whose lines are read at another pace.
    */
   advance(time: number, source?: string): void {
-    const last = slotOf(time - GRACE_MS) - 1
+    const last = slotOf(time - GRACE_MS, this.slotMs) - 1
     for (const watched of this.sources.values()) {
       if (source !== undefined && watched.source.name !== source) continue
       if (Number.isNaN(watched.closed)) watched.closed = Math.min(last, ...watched.waiting.keys()) - 1
@@ -134,8 +139,12 @@ export class Coverage {
     }
   }
 
-  /** Takes incidents and the position from an earlier process; its feeds come after. */
-  restore(state: CoverageState): void {
+  /**
+   * Takes incidents and the position from an earlier process; its feeds come after. False, and nothing taken, where
+   * that one counted in slots of another length: what was usual over its windows says nothing about these.
+   */
+  restore(state: CoverageState): boolean {
+    if ((state.slotMs ?? SLOT_MS) !== this.slotMs) return false
     for (const [source, closed] of Object.entries(state.closed)) {
       const watched = this.sources.get(source)
       if (watched !== undefined) watched.closed = closed
@@ -143,6 +152,7 @@ export class Coverage {
     for (const incident of state.open)
       this.open.set(keyOf(incident.source, incident.gateway, incident.aspect), incident)
     this.resolved.push(...state.resolved)
+    return true
   }
 
   restoreFeed(source: string, gateway: string | null, state: FeedState): void {
@@ -150,7 +160,11 @@ export class Coverage {
     if (watched === undefined) return
     // Silence is measured anew from the restart, unless it has been told already.
     const isMissing = this.open.has(keyOf(source, gateway, 'lines'))
-    const feed = new Feed(isMissing ? state.lastLineAt : Math.max(state.lastLineAt, judgedTo(watched)), state)
+    const feed = new Feed(
+      this.slotMs,
+      isMissing ? state.lastLineAt : Math.max(state.lastLineAt, this.endOf(watched)),
+      state,
+    )
     if (gateway === null) watched.total = feed
     else watched.gateways.set(gateway, feed)
   }
@@ -160,7 +174,7 @@ export class Coverage {
     for (const [name, watched] of this.sources) {
       if (!Number.isNaN(watched.closed)) closed[name] = watched.closed
     }
-    return { closed, open: [...this.open.values()], resolved: this.resolved }
+    return { slotMs: this.slotMs, closed, open: [...this.open.values()], resolved: this.resolved }
   }
 
   *feeds(): Iterable<readonly [source: string, gateway: string | null, feed: Feed]> {
@@ -175,16 +189,21 @@ export class Coverage {
     const feeds: FeedView[] = []
     for (const [source, gateway, feed] of this.feeds()) {
       const missing = ASPECTS.filter((aspect) => this.open.has(keyOf(source, gateway, aspect)))
-      feeds.push(feedView(source, gateway, feed, missing, judgedTo(this.sources.get(source)!)))
+      feeds.push(feedView(source, gateway, feed, missing, this.endOf(this.sources.get(source)!)))
     }
     const incidents = [...this.open.values(), ...this.resolved.toReversed()].map(incidentView)
     return { judgedTo: Number.isFinite(this.judgedTo) ? isoTime(this.judgedTo) : null, feeds, incidents }
   }
 
+  /** Up to when a source is judged. */
+  private endOf({ closed }: Watched): number {
+    return (closed + 1) * this.slotMs
+  }
+
   private gateway(watched: Watched, id: string, slot: number): Feed | null {
     let feed = watched.gateways.get(id)
     if (feed === undefined && watched.gateways.size < MAX_GATEWAYS) {
-      feed = new Feed(slot * SLOT_MS)
+      feed = new Feed(this.slotMs, slot * this.slotMs)
       watched.gateways.set(id, feed)
     }
     return feed ?? null
@@ -192,15 +211,16 @@ export class Coverage {
 
   private close(watched: Watched, slot: number): void {
     const { source, total, gateways } = watched
-    const time = (slot + 1) * SLOT_MS
+    const { slotMs } = this
+    const time = (slot + 1) * slotMs
     const cells = watched.waiting.get(slot) ?? null
     if (cells !== null) {
       watched.waiting.delete(slot)
       this.waiting--
       for (const id of cells.keys()) this.gateway(watched, id, slot)
     }
-    if (Number.isNaN(total.lastLineAt)) total.lastLineAt = time - SLOT_MS
-    const blind = slot * SLOT_MS >= this.blindFrom - SLOT_MS && slot * SLOT_MS <= this.blindTo
+    if (Number.isNaN(total.lastLineAt)) total.lastLineAt = time - slotMs
+    const blind = slot * slotMs >= this.blindFrom - slotMs && slot * slotMs <= this.blindTo
     const sum = cells === null ? null : sumOf(cells)
     total.close(slot, sum, this.missing(source.name, null), blind)
     for (const [id, feed] of gateways)
@@ -255,12 +275,21 @@ export class Coverage {
         this.outputs.push(coverageAlert(incident, 'escalated', time, finding))
       }
       const isBack =
-        i === 0 ? feed.linesAreBack(time, source.maxSilenceMs) : feed.fieldIsBack(i - 1, incident.expected)
+        i === 0
+          ? feed.linesAreBack(incident.kind, time, source.maxSilenceMs)
+          : feed.fieldIsBack(i - 1, incident.expected)
       if (isBack) {
         this.end(incident, time, 'Complete again.')
-        if (i === 0) for (const each of [watched.total, ...watched.gateways.values()]) each.restart()
+        if (i === 0) this.restart(watched, gateway === null ? [...watched.gateways.values()] : [feed])
+      } else if (incident.kind === 'uncounted' && feed.count.isGone) {
+        this.end(incident, time, 'Its counter cannot be read any more.')
       } else if (time - incident.openedAt > MAX_OPEN_MS) this.accept(watched, incident, feed, time)
     }
+  }
+
+  /** The windows of whoever missed lines begin anew, and those of the source, where they were missing too. */
+  private restart({ total }: Watched, feeds: readonly Feed[]): void {
+    for (const feed of [total, ...feeds]) feed.restart()
   }
 
   private start(watched: Watched, gateway: string | null, finding: Finding, time: number): void {
@@ -295,10 +324,6 @@ export class Coverage {
 
 const NOTHING = ASPECTS.map(() => false)
 const NEVER = () => false
-
-function judgedTo({ closed }: Watched): number {
-  return (closed + 1) * SLOT_MS
-}
 
 function keyOf(source: string, gateway: string | null, aspect: Aspect): string {
   return `${source}\u0000${gateway ?? ''}\u0000${aspect}`

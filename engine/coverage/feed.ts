@@ -1,21 +1,21 @@
 import { hourOfWeek } from '../../baseline/layout.ts'
-import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../core/time.ts'
+import { DAY_MS, HOUR_MS } from '../../core/time.ts'
 import { FieldShares } from './field-shares.ts'
 import type { Finding } from './finding.ts'
 import { type CounterReading, GatewayCount } from './gateway-count.ts'
 import { HourRates } from './hour-rates.ts'
-import { COUNTS, FIELDS, HOUR_SLOTS, LINES, SLOT_MS, SlotRing, WINDOWS } from './slots.ts'
+import { COUNTS, FIELDS, LINES, SlotRing, WINDOWS } from './slots.ts'
 
 /** Lines that were due and did not come before a silence counts, however regular the feed is. */
 const MIN_OWED = 20
 /** A silence counts when twice as many lines are due as ever failed to come for a while. */
 const OWED_MARGIN = 2
-const MIN_SILENCE_MS = MINUTE_MS
+const MIN_SILENCE_SLOTS = WINDOWS[0]
 /** A shortfall is looked for where so many lines are due. */
 const MIN_DUE = 60
 /** `low`: below this share of what is due on such a day, */
 const LOW = 0.62
-/** A day may be as quiet as this before the windows of the last hour say anything else. */
+/** A day may be as quiet as this before the longest window says anything else. */
 const QUIET_DAY = 0.8
 /** and clearly below the lowest share ever seen over such a window. */
 const LOW_MARGIN = 0.85
@@ -32,9 +32,9 @@ const FULL = 0.8
 /** What is remembered of the worst quiet hour fades: halved in about four weeks. */
 const FADE = 0.999
 const FIRST_LOW_WINDOW = 1
-const HOUR_WINDOW = WINDOWS.length - 1
+const LONGEST_WINDOW = WINDOWS.length - 1
 
-/** What is stored of a feed; the counts of the last hour are not. */
+/** What is stored of a feed; the counts of the longest window are not. */
 export interface FeedState {
   readonly rates: readonly number[]
   readonly weeks: readonly number[]
@@ -54,7 +54,8 @@ export class Feed {
   /** End of the last slot that had a line, epoch ms. */
   lastLineAt: number
   readonly ring = new SlotRing(COUNTS)
-  readonly count = new GatewayCount()
+  readonly count: GatewayCount
+  private readonly slotMs: number
   private rates: HourRates
   private fields: FieldShares
   /** Most lines that were due and failed to come for a while although nothing was wrong. */
@@ -78,9 +79,11 @@ export class Feed {
   private longestEmpty = 0
   private late = 0
 
-  constructor(bornAt: number, state?: FeedState) {
+  constructor(slotMs: number, bornAt: number, state?: FeedState) {
+    this.slotMs = slotMs
+    this.count = new GatewayCount(slotMs)
     this.rates = new HourRates(state?.rates, state?.weeks)
-    this.fields = new FieldShares(state?.lowest)
+    this.fields = new FieldShares(slotMs, state?.lowest)
     this.spread = state?.spread ?? 0
     this.dayStartSpread = this.spread
     this.low = WINDOWS.map((_, i) => state?.low[i] ?? 1)
@@ -118,7 +121,7 @@ export class Feed {
    * nothing is learnt. `blind`: Curfew did not run, so nothing is due.
    */
   close(slot: number, counts: readonly number[] | null, missing: readonly boolean[], blind: boolean): void {
-    const start = slot * SLOT_MS
+    const start = slot * this.slotMs
     const hour = Math.floor(start / HOUR_MS)
     if (start % HOUR_MS === 0) {
       this.closeHour(hour - 1)
@@ -126,7 +129,7 @@ export class Feed {
     }
     const learns = !missing[0] && !blind
     if (!learns) this.hourWhole = false
-    const due = blind ? 0 : (this.rates.careful(hour) * SLOT_MS) / HOUR_MS
+    const due = blind ? 0 : (this.rates.careful(hour) * this.slotMs) / HOUR_MS
     this.ring.push(counts)
     this.due.push([due])
     this.count.close(slot)
@@ -149,7 +152,7 @@ export class Feed {
     if (learns) this.spread = Math.max(this.spread, Math.min(this.owed, this.mostSpread(start)))
     this.owed = 0
     this.emptySlots = 0
-    this.lastLineAt = start + SLOT_MS
+    this.lastLineAt = start + this.slotMs
   }
 
   private noteLows(hour: number): void {
@@ -165,7 +168,10 @@ export class Feed {
   private closeHour(hour: number): void {
     if (this.hourWhole) {
       this.rates.learn(hour, this.hourLines)
-      this.spread = Math.max(this.spread * FADE, (this.longestEmpty / HOUR_SLOTS) * this.hourLines)
+      this.spread = Math.max(
+        this.spread * FADE,
+        ((this.longestEmpty * this.slotMs) / HOUR_MS) * this.hourLines,
+      )
     }
     if (this.hourWhole) this.learnVariance()
     for (let w = 0; w < this.low.length; w++) {
@@ -186,15 +192,15 @@ export class Feed {
   /** Chance, not mood: how far two windows that follow each other differ. How days differ shows in the lows. */
   private learnVariance(): void {
     this.varianceHours = Math.min(MEMORY_HOURS, this.varianceHours + 1)
-    if (!this.ring.isFull(HOUR_WINDOW)) return
-    for (let w = FIRST_LOW_WINDOW; w < HOUR_WINDOW; w++) {
+    if (!this.ring.isFull(LONGEST_WINDOW)) return
+    for (let w = FIRST_LOW_WINDOW; w < LONGEST_WINDOW; w++) {
       const last = this.ring.sum(w, LINES)
       const before = this.ring.sumBefore(w, LINES)
       const both = last + before
       if (both >= 2)
         this.variance[w]! += ((last - before) ** 2 / both - this.variance[w]!) / this.varianceHours
     }
-    this.variance[HOUR_WINDOW] = this.variance[HOUR_WINDOW - 1]!
+    this.variance[LONGEST_WINDOW] = this.variance[LONGEST_WINDOW - 1]!
   }
 
   /** What is missing of the lines at the end of a slot; the gravest first. */
@@ -210,11 +216,13 @@ export class Feed {
     return this.fields.found(field, this.ring, usual)
   }
 
-  /** Whether the lines come again as they should. */
-  linesAreBack(time: number, maxSilenceMs: number | null): boolean {
+  /** Whether the lines come again as they should, after an incident of `kind`; what told it must tell its end. */
+  linesAreBack(kind: Finding['kind'], time: number, maxSilenceMs: number | null): boolean {
     if (this.silent(time, maxSilenceMs) !== null || this.ring.sum(0, LINES) === 0) return false
-    if (this.count.keepsUp(this.ring) === false) return false
+    const keepsUp = this.count.keepsUp(this.ring)
+    if (keepsUp === false || (kind === 'uncounted' && keepsUp === null)) return false
     const window = this.due.sum(FIRST_LOW_WINDOW, 0) >= MIN_OWED ? FIRST_LOW_WINDOW : FIRST_LOW_WINDOW + 1
+    if (kind === 'low' && !this.due.isFull(window)) return false
     const due = this.due.sum(window, 0)
     return due < MIN_OWED || this.ring.sum(window, LINES) >= FULL * due
   }
@@ -238,14 +246,14 @@ export class Feed {
   /** Forgets what was usual: the new state of things is. */
   relearn(): void {
     this.rates = new HourRates()
-    this.fields = new FieldShares()
+    this.fields = new FieldShares(this.slotMs)
     this.spread = 0
     this.low.fill(1)
     this.owed = 0
     this.due.clear()
   }
 
-  /** Starts the windows of the last hour anew, so that what was missing is not told again. */
+  /** Starts all windows anew, so that what was missing is not told again. */
   restart(): void {
     this.ring.clear()
     this.due.clear()
@@ -259,11 +267,11 @@ export class Feed {
     return Math.max(MIN_OWED, OWED_MARGIN * this.spread)
   }
 
-  /** How quiet the last hour was before the window: days differ. */
+  /** How quiet the longest window was before this one: days differ. */
   private level(window: number): number {
-    const due = this.due.sum(HOUR_WINDOW, 0) - this.due.sum(window, 0)
-    if (due < MIN_DUE || !this.due.isFull(HOUR_WINDOW)) return 1
-    const lines = this.ring.sum(HOUR_WINDOW, LINES) - this.ring.sum(window, LINES)
+    const due = this.due.sum(LONGEST_WINDOW, 0) - this.due.sum(window, 0)
+    if (due < MIN_DUE || !this.due.isFull(LONGEST_WINDOW)) return 1
+    const lines = this.ring.sum(LONGEST_WINDOW, LINES) - this.ring.sum(window, LINES)
     return Math.max(QUIET_DAY, Math.min(1, lines / due))
   }
 
@@ -280,14 +288,14 @@ export class Feed {
 
   private silent(time: number, maxSilenceMs: number | null): Finding | null {
     const silence = time - this.lastLineAt
-    const unusual = this.owed >= this.mostOwed() && silence >= MIN_SILENCE_MS
+    const unusual = this.owed >= this.mostOwed() && silence >= MIN_SILENCE_SLOTS * this.slotMs
     if (!unusual && (maxSilenceMs === null || silence < maxSilenceMs)) return null
     const since = this.lastLineAt
     return { kind: 'silent', aspect: 'lines', observed: 0, expected: this.owed, since, windowMs: silence }
   }
 
   private uncounted(time: number): Finding | null {
-    return this.count.missing(this.ring, this.late / Math.max(1, this.ring.sum(HOUR_WINDOW, LINES)), time)
+    return this.count.missing(this.ring, this.late / Math.max(1, this.ring.sum(LONGEST_WINDOW, LINES)), time)
   }
 
   private tooLow(time: number): Finding | null {
@@ -298,7 +306,7 @@ export class Feed {
       if (due < MIN_DUE || !this.due.isFull(w) || lines >= LOW * due) continue
       const isUsual = lines >= LOW_MARGIN * this.low[w]! * due
       if (isUsual || due - lines < MIN_DEVIATION * this.deviation(w, due)) continue
-      const windowMs = WINDOWS[w]! * SLOT_MS
+      const windowMs = WINDOWS[w]! * this.slotMs
       return {
         kind: 'low',
         aspect: 'lines',

@@ -1,6 +1,6 @@
 import { hourOfWeek, levelCell } from '../../baseline/layout.ts'
 import type { Finding } from './finding.ts'
-import { FIELDS, SERVED, SLOT_MS, type SlotRing, WINDOWS } from './slots.ts'
+import { FIELDS, SERVED, type SlotRing, WINDOWS } from './slots.ts'
 
 /** Hours of the day, apart for working days and weekends. */
 const CELLS = 48
@@ -15,11 +15,11 @@ const FOUND = 0.5
 const RARER = 0.25
 /** How fast a lowest share forgets, per hour of its cell. */
 const FORGET = 0.3
-const MINUTE = 0
-const HOUR = 4
+const SHORTEST = 0
+const LONGEST = 4
 
 /**
- * The share of served calls that have each field. Usual is the lowest share of a minute in the same hour of
+ * The share of served calls that have each field. Usual is the lowest share of a window of six slots in the same hour of
  * the day (and its neighbours) on earlier days: callers without the field may have an hour to themselves.
  */
 export class FieldShares {
@@ -27,13 +27,16 @@ export class FieldShares {
   readonly lowest: number[]
   private readonly current = FIELDS.map(() => Number.POSITIVE_INFINITY)
 
-  constructor(lowest?: readonly number[]) {
+  private readonly slotMs: number
+
+  constructor(slotMs: number, lowest?: readonly number[]) {
+    this.slotMs = slotMs
     this.lowest = Array.from({ length: FIELDS.length * CELLS }, (_, i) => lowest?.[i] ?? -1)
   }
 
-  /** Notes the shares of the last minute. */
+  /** Notes the shares of the last six slots. */
   note(ring: SlotRing, learns: readonly boolean[]): void {
-    const served = ring.sum(MINUTE, SERVED)
+    const served = ring.sum(SHORTEST, SERVED)
     if (served < MIN_SERVED) return
     for (let f = 0; f < FIELDS.length; f++) {
       if (learns[f]!) this.current[f] = Math.min(this.current[f]!, share(ring, f, served))
@@ -56,14 +59,14 @@ export class FieldShares {
   /** Null while the share of the field is as usual or not known. */
   lost(field: number, ring: SlotRing, hourIndex: number, time: number): Finding | null {
     const usual = this.usual(field, hourIndex)
-    const served = ring.sum(MINUTE, SERVED)
-    if (usual < MIN_USUAL || served < MIN_SERVED || ring.filled < 3 * WINDOWS[MINUTE]) return null
-    const observed = ring.sum(MINUTE, SERVED + 1 + field)
+    const served = ring.sum(SHORTEST, SERVED)
+    if (usual < MIN_USUAL || served < MIN_SERVED || ring.filled < 3 * WINDOWS[SHORTEST]) return null
+    const observed = ring.sum(SHORTEST, SERVED + 1 + field)
     if (observed > LOST * usual * served) return null
-    const earlier = ring.sum(HOUR, SERVED + 1 + field) - observed
-    const perMinute = (earlier * WINDOWS[MINUTE]) / (ring.filled - WINDOWS[MINUTE])
-    if (observed > RARER * perMinute || perMinute < 1) return null
-    const windowMs = WINDOWS[MINUTE] * SLOT_MS
+    const earlier = ring.sum(LONGEST, SERVED + 1 + field) - observed
+    const perWindow = (earlier * WINDOWS[SHORTEST]) / (ring.filled - WINDOWS[SHORTEST])
+    if (observed > RARER * perWindow || perWindow < 1) return null
+    const windowMs = WINDOWS[SHORTEST] * this.slotMs
     return {
       kind: 'field',
       aspect: FIELDS[field]!,
@@ -76,7 +79,7 @@ export class FieldShares {
 
   /** Whether enough calls have it again; `expected` is what was usual when it was lost. */
   found(field: number, ring: SlotRing, expected: number): boolean {
-    const served = ring.sum(MINUTE, SERVED)
+    const served = ring.sum(SHORTEST, SERVED)
     return served >= MIN_SERVED && share(ring, field, served) >= FOUND * expected
   }
 
@@ -95,5 +98,5 @@ export class FieldShares {
 }
 
 function share(ring: SlotRing, field: number, served: number): number {
-  return ring.sum(MINUTE, SERVED + 1 + field) / served
+  return ring.sum(SHORTEST, SERVED + 1 + field) / served
 }

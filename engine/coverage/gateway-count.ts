@@ -1,5 +1,5 @@
 import type { Finding } from './finding.ts'
-import { LINES, SLOT_MS, type SlotRing, WINDOWS } from './slots.ts'
+import { LINES, type SlotRing, WINDOWS } from './slots.ts'
 
 /** Requests that a gateway says it has served, at the end of a slot. */
 export interface CounterReading {
@@ -12,8 +12,9 @@ const MIN_MISSING = 20
 /** Calls under way and other counting differences stay below this share. */
 const MAX_SHARE = 0.025
 const FEW = 0.01
-const TWO_MINUTES = 1
-/** Beyond this share of late lines only a whole hour is compared. */
+/** The shortest window: two minutes of usual slots. */
+const SHORTEST = 1
+/** Beyond this share of late lines only the longest window is compared. */
 const MAX_LATE = 0.01
 /** A shortfall must be there at the end of so many slots in a row. */
 const PERSIST = 2
@@ -27,6 +28,11 @@ export class GatewayCount {
   private readonly readings: (CounterReading | null)[] = []
   private readonly waiting = new Map<number, CounterReading>()
   private seen = 0
+  private readonly slotMs: number
+
+  constructor(slotMs: number) {
+    this.slotMs = slotMs
+  }
 
   /** Takes a reading made at the end of a slot. At most the longest window of them waits. */
   read(slot: number, reading: CounterReading): void {
@@ -45,12 +51,12 @@ export class GatewayCount {
   /** Null while the log keeps up with the gateway, or that cannot be told. `lateShare`: lines that came late. */
   missing(ring: SlotRing, lateShare: number, time: number): Finding | null {
     let found: Finding | null = null
-    for (let w = lateShare > MAX_LATE ? WINDOWS.length - 1 : TWO_MINUTES; w < WINDOWS.length; w++) {
+    for (let w = lateShare > MAX_LATE ? WINDOWS.length - 1 : SHORTEST; w < WINDOWS.length; w++) {
       const requests = this.over(WINDOWS[w]!)
       if (requests === null || ring.filled < WINDOWS[w]!) continue
       const lines = ring.sum(w, LINES)
       if (requests - lines < Math.max(MIN_MISSING, MAX_SHARE * requests)) continue
-      const windowMs = WINDOWS[w]! * SLOT_MS
+      const windowMs = WINDOWS[w]! * this.slotMs
       found = {
         kind: 'uncounted',
         aspect: 'lines',
@@ -67,9 +73,14 @@ export class GatewayCount {
 
   /** Whether the log keeps up again; null when that cannot be told. */
   keepsUp(ring: SlotRing): boolean | null {
-    const requests = this.over(WINDOWS[TWO_MINUTES])
-    if (requests === null || !ring.isFull(TWO_MINUTES)) return null
-    return requests - ring.sum(TWO_MINUTES, LINES) <= Math.max(MIN_MISSING / 4, FEW * requests)
+    const requests = this.over(WINDOWS[SHORTEST])
+    if (requests === null || !ring.isFull(SHORTEST)) return null
+    return requests - ring.sum(SHORTEST, LINES) <= Math.max(MIN_MISSING / 4, FEW * requests)
+  }
+
+  /** Whether the gateway has not answered for the longest window. */
+  get isGone(): boolean {
+    return this.readings.length > WINDOWS.at(-1)! && this.readings.every((reading) => reading === null)
   }
 
   /** Requests of the last slots; null without a reading at both ends, or when the gateway began anew. */

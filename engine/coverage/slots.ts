@@ -1,7 +1,11 @@
-/** Lines are counted in slots of event time; every judgement falls on the end of one. Milliseconds. */
+/**
+ * Lines are counted in slots of event time; every judgement falls on the end of one. The usual length, ms. A shorter
+ * one, of which an hour is a multiple, shortens every window with it: what is missing is told sooner where lines
+ * are many.
+ */
 export const SLOT_MS = 10_000
-/** Slots of an hour: the longest window. */
-export const HOUR_SLOTS = 360
+/** Slots of the longest window. */
+const RING_SLOTS = 360
 
 /** What is counted of the lines of a slot, in this order. */
 export const LINES = 0
@@ -13,15 +17,15 @@ export type CoverageField = (typeof FIELDS)[number]
 /** Numbers per slot. */
 export const COUNTS = SERVED + 1 + FIELDS.length
 
-/** Windows in slots: 1, 2, 5, 15 and 60 minutes. */
-export const WINDOWS = [6, 12, 30, 90, HOUR_SLOTS] as const
+/** Windows in slots: 1, 2, 5, 15 and 60 minutes of usual slots. */
+export const WINDOWS = [6, 12, 30, 90, RING_SLOTS] as const
 
 /** The slot that an instant falls into. */
-export function slotOf(ms: number): number {
-  return Math.floor(ms / SLOT_MS)
+export function slotOf(ms: number, slotMs: number): number {
+  return Math.floor(ms / slotMs)
 }
 
-/** The counts of the last hour, slot by slot, with running sums over {@link WINDOWS}. */
+/** The counts of the longest window, slot by slot, with running sums over {@link WINDOWS}. */
 export class SlotRing {
   /** Slots taken so far; a window longer than this is not full. */
   filled = 0
@@ -32,7 +36,7 @@ export class SlotRing {
 
   constructor(width: number) {
     this.width = width
-    this.cells = new Float64Array(HOUR_SLOTS * width)
+    this.cells = new Float64Array(RING_SLOTS * width)
     this.sums = new Float64Array(WINDOWS.length * width)
   }
 
@@ -40,12 +44,12 @@ export class SlotRing {
   push(counts: readonly number[] | null): void {
     const { width, cells, sums } = this
     for (let w = 0; w < WINDOWS.length; w++) {
-      const leaving = ((this.next - WINDOWS[w]! + HOUR_SLOTS) % HOUR_SLOTS) * width
+      const leaving = ((this.next - WINDOWS[w]! + RING_SLOTS) % RING_SLOTS) * width
       for (let i = 0; i < width; i++) sums[w * width + i]! += (counts?.[i] ?? 0) - cells[leaving + i]!
     }
     for (let i = 0; i < width; i++) cells[this.next * width + i] = counts?.[i] ?? 0
-    this.next = (this.next + 1) % HOUR_SLOTS
-    if (this.filled < HOUR_SLOTS) this.filled++
+    this.next = (this.next + 1) % RING_SLOTS
+    if (this.filled < RING_SLOTS) this.filled++
   }
 
   /** Sum of one count over one of {@link WINDOWS}. */
@@ -58,7 +62,7 @@ export class SlotRing {
     const slots = WINDOWS[window]!
     let sum = 0
     for (let back = slots + 1; back <= 2 * slots; back++) {
-      sum += this.cells[((this.next - back + HOUR_SLOTS) % HOUR_SLOTS) * this.width + index]!
+      sum += this.cells[((this.next - back + RING_SLOTS) % RING_SLOTS) * this.width + index]!
     }
     return sum
   }

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { freePort } from './free-port.ts'
 
 /** Why HAProxy tests cannot run here, or null. */
 export const haproxyMissing: string | null = existsSync('/usr/sbin/haproxy')
@@ -149,17 +150,5 @@ function runtimeCommand(socketPath: string, line: string): Promise<string> {
     socket.on('end', () => resolve(answer))
     socket.on('error', reject)
     socket.end(`${line}\n`)
-  })
-}
-
-/** A port on 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject()))
-    })
   })
 }

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { KafkaClient } from '../../ingest/sources/kafka-client.ts'
+import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 const READY_ATTEMPTS = 240
@@ -45,15 +45,6 @@ export async function kafkaClasspath(): Promise<string> {
   const script = join(repositoryRoot(), 'scripts', 'kafka-artifacts.mjs')
   const { stdout } = await run(process.execPath, [script], { maxBuffer: 16_777_216 })
   return stdout.trim()
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 function properties(

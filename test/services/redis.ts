@@ -1,10 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 const READY_ATTEMPTS = 400
@@ -50,16 +51,6 @@ export async function redisAvailable(): Promise<boolean> {
 }
 
 /** A cluster node also listens on its port + 10000, so ports stay below 50000. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const address = server.address()
-    await new Promise((resolve) => server.close(resolve))
-    if (address !== null && typeof address !== 'string' && address.port < 50_000) return address.port
-  }
-}
-
 /** True when the server answers and has loaded its data. */
 async function answers(port: number, password: string | undefined): Promise<boolean> {
   return await new Promise((resolve) => {

@@ -4,23 +4,11 @@ import type { KillPlan } from '../../../bench/crash-runs.ts'
 import type { Broken } from '../../../bench/crash-seams.ts'
 import { type CrashSetting, embeddedSetting, redisSetting } from '../../../bench/crash-settings.ts'
 import { countOf } from '../../../bench/crash-state.ts'
-import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
-import { redisAvailable } from '../../services/redis.ts'
+import { crashWorker, hasRedis, STREAM, using } from './crash-setup.ts'
 
-const STREAM = { events: 8_000, principals: 120, seed: 5 }
 /** Kills of one run: each run costs an undisturbed one to compare with. */
 const KILLS = 8
-const available = await redisAvailable()
-if (!available) console.warn('SKIPPED: redis-server is not installed (apt-get install redis-server)')
-
-let compiled: CompiledProgram
-let program: string
-
-beforeAll(async () => {
-  compiled = await compileProgram()
-  program = compiled.file('bench/crash-worker.ts')
-})
-afterAll(() => compiled?.remove())
+const worker = crashWorker()
 
 /** Dies once at each point. */
 function plans(store: 'redis' | 'embedded'): readonly (readonly KillPlan[])[] {
@@ -37,7 +25,7 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
   const left = [...plans(store)]
   for (let i = 0; left.length > 0; i++) {
     const kills = left.shift()!
-    const { run, faults } = await compared({ setting, program, name: `run-${i}`, kills })
+    const { run, faults } = await compared({ setting, program: worker(), name: `run-${i}`, kills })
     expect(faults).toEqual([])
     expect(run.kills.length).toBeGreaterThan(0)
     // The log may end before a late point is passed again; as the first of a run, each is met.
@@ -51,23 +39,13 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
 }
 
 describe('killed once at every named point, an installation leaves what an undisturbed one leaves', () => {
-  it('in local folders', { timeout: 600_000 }, async () => {
-    const setting = await embeddedSetting(STREAM)
-    try {
-      await expectSame('embedded', setting)
-    } finally {
-      await setting.close()
-    }
-  })
+  it('in local folders', { timeout: 600_000 }, () =>
+    using(embeddedSetting(STREAM), (setting) => expectSame('embedded', setting)),
+  )
 
-  it.skipIf(!available)('on Kafka and Redis', { timeout: 600_000 }, async () => {
-    const setting = await redisSetting(STREAM)
-    try {
-      await expectSame('redis', setting)
-    } finally {
-      await setting.close()
-    }
-  })
+  it.skipIf(!hasRedis)('on Kafka and Redis', { timeout: 600_000 }, () =>
+    using(redisSetting(STREAM), (setting) => expectSame('redis', setting)),
+  )
 })
 
 const at = (point: string, ...passages: number[]): KillPlan[] =>
@@ -100,7 +78,7 @@ describe('the comparison notices', () => {
         kill.kind === 'point' ? { ...kill, passage: kill.passage + later } : kill,
       )
       const name = `${broken}-${later}`
-      const options: CompareOptions = { setting, program, name, kills: moved, broken }
+      const options: CompareOptions = { setting, program: worker(), name, kills: moved, broken }
       const faults = await compared(options).then(
         (result) => result.faults,
         (error: unknown) => [String(error)],

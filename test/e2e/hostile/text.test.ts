@@ -1,7 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { AlertSink } from '../../../alerts/sink.ts'
@@ -14,17 +10,15 @@ import type { AlertRecord } from '../../../core/incident.ts'
 import { HOUR_MS, wallTime } from '../../../core/time.ts'
 import type { IncidentView, Page } from '../../../engine/control-plane.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
-import { type CurfewProcess, eventually, startCurfew } from '../../services/curfew-process.ts'
+import { type CurfewProcess, eventually } from '../../services/curfew-process.ts'
+import { type PushedCurfew, startPushedCurfew } from '../../services/pushed-curfew.ts'
 import { startSlackFake } from '../../services/slack-fake.ts'
-import { startWebhookReceiver, type WebhookReceiver } from '../../services/webhook-receiver.ts'
+import type { WebhookReceiver } from '../../services/webhook-receiver.ts'
 import { HOSTILE_TEXTS } from '../../unit/alerts/samples.ts'
 import { Browser, findChromium } from '../admin/browser.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 240_000 })
 
-const ADMIN_TOKEN = 'hostile-admin-token-0123456789'
-const PUSH_TOKEN = 'hostile-push-token-0123456789'
-const WEBHOOK_SECRET = `whsec_${Buffer.from('hostile-webhook-secret-012345678').toString('base64')}`
 const FORGED = 'x\n{"seq":1,"actor":"root","action":"forged","level":50,"msg":"forged"}\n'
 /** Lone surrogates and NUL are no text of a JSON line that a gateway could write. */
 const CORPUS = [...HOSTILE_TEXTS.filter((text) => !/\p{Cs}/u.test(text)), FORGED]
@@ -32,19 +26,10 @@ const CORPUS = [...HOSTILE_TEXTS.filter((text) => !/\p{Cs}/u.test(text)), FORGED
 const ACTIVE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 
 let compiled: CompiledProgram
-let folder: string
-let webhook: WebhookReceiver
+let pushed: PushedCurfew
 let curfew: CurfewProcess
+let webhook: WebhookReceiver
 let incidents: readonly IncidentView[]
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
 
 /** Six calm days of a caller and then a download, with the hostile text wherever a caller or gateway writes. */
 function life(text: string, i: number, now: number): string[] {
@@ -71,51 +56,24 @@ function life(text: string, i: number, now: number): string[] {
 
 beforeAll(async () => {
   compiled = await compileProgram()
-  folder = await mkdtemp(join(tmpdir(), 'curfew-hostile-'))
-  webhook = await startWebhookReceiver(WEBHOOK_SECRET)
-  const port = await freePort()
-  await writeFile(
-    join(folder, 'curfew.yaml'),
-    `store: { kind: embedded, folder: state }
-log: { kind: embedded, folder: log }
-deadLetters: { kind: file, folder: dead-letters }
-logLevel: debug
-sources: [{ name: edge, kind: http, format: canonical, gateway: { kind: kong, id: edge }, listen: '127.0.0.1:${port}', tokenEnv: PUSH_TOKEN }]
-alerts: { minSeverity: low, channels: [{ name: siem, kind: webhook, url: '${webhook.url}', secretEnv: WEBHOOK_SECRET }] }
-admin: { listen: 127.0.0.1:0, tokens: [{ name: test, role: admin, tokenEnv: ADMIN_TOKEN }] }
-`,
-  )
-  curfew = await startCurfew({
-    program: compiled.file('cli/main.ts'),
-    args: ['run', '--config', 'curfew.yaml'],
-    cwd: folder,
-    env: { ADMIN_TOKEN, PUSH_TOKEN, WEBHOOK_SECRET },
-    token: ADMIN_TOKEN,
-  })
+  pushed = await startPushedCurfew({ program: compiled.file('cli/main.ts'), formats: ['canonical'] })
+  curfew = pushed.curfew
+  webhook = pushed.webhook
   const now = Date.now()
   const lines = CORPUS.flatMap((text, i) => life(text, i, now))
   const timeOf = (line: string) => (JSON.parse(line) as { time: number }).time
   lines.sort((a, b) => timeOf(a) - timeOf(b))
   // Broken lines as well: what is quoted of them ends in dead letters and the log.
   lines.push(...CORPUS.map((text) => `{"time":"${text}","principal":`))
-  for (let first = 0; first < lines.length; first += 500) {
-    const response = await fetch(`http://127.0.0.1:${port}/ingest/canonical`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${PUSH_TOKEN}` },
-      body: lines.slice(first, first + 500).join('\n'),
-    })
-    expect(response.status).toBe(202)
-  }
+  await pushed.push('canonical', lines)
   incidents = await eventually('an incident for nearly every hostile name', async () => {
     const { items } = (await curfew.api('/v1/incidents?limit=100')).body as Page<IncidentView>
     return items.length >= CORPUS.length - 3 && webhook.webhooks.length >= 5 ? items : null
   })
 })
 afterAll(async () => {
-  curfew?.child.kill('SIGKILL')
-  await webhook?.close()
+  await pushed?.close()
   await compiled?.remove()
-  await rm(folder, { recursive: true, force: true })
 })
 
 /** Texts and where they went: what a reader of the test's output wants to know. */
@@ -218,10 +176,7 @@ describe('hostile text from a log', () => {
       else expect(status).toBe(400)
     }
     expect(asked).toBeGreaterThan(5)
-    const response = await fetch(`${curfew.admin}/v1/audit/export`, {
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-    })
-    const text = await response.text()
+    const text = String(await pushed.shown('/v1/audit/export'))
     expect(text).not.toMatch(ACTIVE)
     const lines = text
       .trimEnd()
@@ -229,14 +184,10 @@ describe('hostile text from a log', () => {
       .map((line) => JSON.parse(line) as { action: string; reason: string })
     expect(lines.filter(({ action }) => action === 'incident.dismiss')).toHaveLength(asked)
     expect(lines.some(({ action }) => action === 'forged')).toBe(false)
-    await writeFile(join(folder, 'audit.ndjson'), text)
   })
 
   it('is in no metric, and in no byte of the own log that a terminal would act on', async () => {
-    const metrics = await fetch(`${curfew.admin}/metrics`, {
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-    })
-    const exposition = await metrics.text()
+    const exposition = String(await pushed.shown('/metrics'))
     const own = curfew.stdout() + curfew.stderr()
     for (const text of [exposition, own]) {
       expect(text).not.toMatch(ACTIVE)
@@ -258,7 +209,7 @@ describe('hostile text from a log', () => {
       try {
         await browser.goTo(`${curfew.admin}/`)
         await browser.until('document.readyState === "complete"')
-        await browser.value(`sessionStorage.setItem('curfew-token', '${ADMIN_TOKEN}')`)
+        await browser.value(`sessionStorage.setItem('curfew-token', '${pushed.adminToken}')`)
         for (const page of [
           '/incidents?show=all',
           '/principals',

@@ -1,5 +1,4 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -7,19 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Page, PrincipalView } from '../../../engine/control-plane.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
 import { type CurfewProcess, eventually, startCurfew } from '../../services/curfew-process.ts'
+import { freePort } from '../../services/free-port.ts'
 
 const ADMIN_TOKEN = 'push-admin-token-0123456789abc'
 const PUSH_TOKEN = 'push-source-token-0123456789'
 const MAX_BODY_BYTES = 65_536
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
 
 /** What Kong's http-log plugin sends about one call. */
 function kongEntry(consumer: string, request: string): object {

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { HOUR_MS } from '../../../core/time.ts'
 import type {
   AuditView,
@@ -16,113 +15,59 @@ import type {
 import { FORMATS } from '../../../ingest/formats/catalog.ts'
 import { type GroupMember, KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
-import { type CurfewProcess, eventually, startCurfew } from '../../services/curfew-process.ts'
+import { eventually } from '../../services/curfew-process.ts'
+import { freePort } from '../../services/free-port.ts'
 import { startKafka } from '../../services/kafka.ts'
+import {
+  filesBelow,
+  type PushedCurfew,
+  type Searched,
+  saidBy,
+  startPushedCurfew,
+} from '../../services/pushed-curfew.ts'
 import { redisAvailable, startRedis } from '../../services/redis.ts'
-import { startWebhookReceiver, type WebhookReceiver } from '../../services/webhook-receiver.ts'
 import { plantedLines, SAMPLES } from './planted-logs.ts'
-import { type Canary, canary, findings, KINDS, type Searched } from './planting.ts'
+import { type Canary, canary, findings, KINDS } from './planting.ts'
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
-const ADMIN_TOKEN = 'canary-admin-token-0123456789'
-const PUSH_TOKENS: Readonly<Record<string, string>> = {
-  kong: 'canary-kong-token-0123456789',
-  canonical: 'canary-canonical-token-0123456789',
-}
 const TOKEN_SECRET = 's'.repeat(40)
-const WEBHOOK_SECRET = `whsec_${Buffer.from('canary-webhook-secret-0123456789').toString('base64')}`
+const FORMATS_PUSHED = ['kong', 'canonical']
 const WILD = 'export-svc'
 const run = promisify(execFile)
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
-
-async function filesBelow(folder: string): Promise<Searched[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return Promise.all(
-    files.map(async (file) => ({ place: file.slice(folder.length), bytes: await readFile(file) })),
-  )
-}
-
 let compiled: CompiledProgram
-let folder: string
-let webhook: WebhookReceiver
-let curfew: CurfewProcess
-let ports: { push: number; decision: number }
+let pushed: PushedCurfew
+let decisionUrl: string
 let cleanup: (() => Promise<unknown>)[]
 
-beforeEach(async () => {
+beforeAll(async () => {
+  compiled = await compileProgram()
+})
+afterAll(() => compiled?.remove())
+beforeEach(() => {
   cleanup = []
-  compiled ??= await compileProgram()
-  folder = await mkdtemp(join(tmpdir(), 'curfew-canaries-'))
-  webhook = await startWebhookReceiver(WEBHOOK_SECRET)
-  ports = { push: await freePort(), decision: await freePort() }
 })
 afterEach(async () => {
-  curfew?.child.kill('SIGKILL')
-  await webhook.close()
   for (const clean of cleanup.reverse()) await clean()
-  await rm(folder, { recursive: true, force: true })
 })
 
-async function start(storage: string): Promise<void> {
-  await writeFile(
-    join(folder, 'curfew.yaml'),
-    `identityKeyEnv: IDENTITY_KEY
-${storage}
-defaultMode: enforce
-logLevel: debug
-sources:
-${Object.keys(PUSH_TOKENS)
-  .map(
-    (format) =>
-      `  - { name: ${format}, kind: http, format: ${format}, gateway: { kind: kong, id: edge }, listen: '127.0.0.1:${ports.push}', tokenEnv: PUSH_${format.toUpperCase()} }`,
-  )
-  .join('\n')}
+async function start(storage?: string): Promise<void> {
+  const port = await freePort()
+  decisionUrl = `http://127.0.0.1:${port}`
+  pushed = await startPushedCurfew({
+    program: compiled.file('cli/main.ts'),
+    formats: FORMATS_PUSHED,
+    ...(storage === undefined ? {} : { storage }),
+    settings: `defaultMode: enforce
 enforcement: { gateways: [{ name: deny, kind: decision }] }
 decisionEndpoint:
-  listen: 127.0.0.1:${ports.decision}
+  listen: 127.0.0.1:${port}
   trustHeaders: true
-  keys: [{ kind: hs, alg: HS256, secretEnv: TOKEN_SECRET }]
-alerts: { minSeverity: low, channels: [{ name: siem, kind: webhook, url: '${webhook.url}', secretEnv: WEBHOOK_SECRET }] }
-admin: { listen: 127.0.0.1:0, tokens: [{ name: test, role: admin, tokenEnv: ADMIN_TOKEN }] }
-`,
-  )
-  curfew = await startCurfew({
-    program: compiled.file('cli/main.ts'),
-    args: ['run', '--config', 'curfew.yaml'],
-    cwd: folder,
-    env: {
-      IDENTITY_KEY: 'i'.repeat(40),
-      ADMIN_TOKEN,
-      TOKEN_SECRET,
-      WEBHOOK_SECRET,
-      ...Object.fromEntries(
-        Object.entries(PUSH_TOKENS).map(([f, token]) => [`PUSH_${f.toUpperCase()}`, token]),
-      ),
-    },
-    token: ADMIN_TOKEN,
+  keys: [{ kind: hs, alg: HS256, secretEnv: TOKEN_SECRET }]`,
+    env: { TOKEN_SECRET },
   })
-}
-
-async function push(format: string, lines: readonly string[]): Promise<void> {
-  for (let first = 0; first < lines.length; first += 500) {
-    const response = await fetch(`http://127.0.0.1:${ports.push}/ingest/${format}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${PUSH_TOKENS[format]}` },
-      body: `${lines.slice(first, first + 500).join('\n')}\n`,
-    })
-    expect(response.status).toBe(202)
-    await response.text()
-  }
+  cleanup.push(() => pushed.close())
 }
 
 /** Six calm days of one caller, then a download whose calls carry secrets in every way that a call can. */
@@ -173,12 +118,12 @@ async function knock(): Promise<Canary[]> {
     }
     await fetch(url, { ...init, headers }).then((response) => response.text())
   }
-  const admin = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' }
-  const [push, decision] = [`http://127.0.0.1:${ports.push}`, `http://127.0.0.1:${ports.decision}`]
+  const { curfew } = pushed
+  const admin = { authorization: `Bearer ${pushed.adminToken}`, 'content-type': 'application/json' }
   for (const [name, base] of [
-    ['push', push],
+    ['push', pushed.pushUrl],
     ['admin', curfew.admin],
-    ['decision', decision],
+    ['decision', decisionUrl],
   ] as const) {
     for (const kind of ['jwt', 'bearer'] as const) {
       const token = make(kind, `${name}, authorization`).replace(/^Bearer /, '')
@@ -239,19 +184,13 @@ async function shown(): Promise<Searched[]> {
     '/health/ready',
     '/openapi.json',
   ]
-  return Promise.all(
-    paths.map(async (path) => {
-      const response = await fetch(curfew.admin + path, {
-        headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-      })
-      return { place: `admin ${path}`, bytes: Buffer.from(await response.arrayBuffer()) }
-    }),
-  )
+  return Promise.all(paths.map(async (path) => ({ place: `admin ${path}`, bytes: await pushed.shown(path) })))
 }
 
 /** Plants everywhere, waits until all is digested, and returns the canaries with what the process showed. */
 async function live(): Promise<{ canaries: Canary[]; places: Searched[] }> {
   const now = Date.now()
+  const { curfew, webhook } = pushed
   const canaries: Canary[] = []
   let planted = 0
   for (const format of FORMATS.keys()) {
@@ -259,11 +198,11 @@ async function live(): Promise<{ canaries: Canary[]; places: Searched[] }> {
     const { lines, canaries: more } = plantedLines(format, now - 2 * HOUR_MS)
     canaries.push(...more)
     planted += lines.length
-    await push(format, lines)
+    await pushed.push(format, lines)
   }
   const night = wildNight(now)
   canaries.push(...night.canaries)
-  await push('canonical', night.lines)
+  await pushed.push('canonical', night.lines)
   await eventually('an incident with a decision, told', async () => {
     const { items } = (await curfew.api(`/v1/incidents?state=open&entity=consumer:${WILD}`))
       .body as Page<IncidentView>
@@ -278,14 +217,7 @@ async function live(): Promise<{ canaries: Canary[]; places: Searched[] }> {
   expect(audit.items.map(({ action }) => action)).toContain('incident.dismiss')
   const places = await shown()
   expect(await curfew.end('SIGTERM')).toBe(0)
-  places.push(
-    { place: 'own log', bytes: Buffer.from(curfew.stdout() + curfew.stderr()) },
-    { place: 'webhook', bytes: Buffer.concat(webhook.requests.map(({ body }) => body)) },
-    ...webhook.requests.map(({ headers }) => ({
-      place: 'webhook headers',
-      bytes: Buffer.from(JSON.stringify(headers)),
-    })),
-  )
+  places.push(...saidBy(pushed))
   console.log(
     `planted ${canaries.length} secrets in ${planted + night.lines.length} lines and the requests of three servers`,
   )
@@ -300,11 +232,9 @@ function report(places: readonly Searched[], found: readonly string[]): void {
 
 describe('secrets of callers and operators', () => {
   it('are found nowhere in an embedded installation', async () => {
-    await start(`store: { kind: embedded, folder: state }
-log: { kind: embedded, folder: log }
-deadLetters: { kind: file, folder: dead-letters }`)
+    await start()
     const { canaries, places } = await live()
-    places.push(...(await filesBelow(folder)))
+    places.push(...(await filesBelow(pushed.folder)))
     for (const part of ['/state/', '/log/', '/dead-letters/'])
       expect(
         places.some(({ place, bytes }) => place.startsWith(part) && bytes.length > 1_000),

@@ -93,8 +93,16 @@ const NAMES =
   /^(?:consumer\/.*|authenticated_entity\/id|jwt\/(?:iss|sub|jti)|principal\/.*|parents\/.*|token\/(?:iss|sub|jti)|credential)$/
 const IDENTIFIERS: readonly Canary['kind'][] = ['api-key', 'e-mail']
 
-/** Lines with one secret each, in every member, as it is and percent-encoded, and the same lines damaged. */
-export function plantedLines(format: string, time: number): { lines: string[]; canaries: Canary[] } {
+/**
+ * Lines with one secret each, in every member, as it is and percent-encoded, and the same lines damaged.
+ * `inNames`: also where it is a name.
+ */
+export function plantedLines(
+  format: string,
+  time: number,
+  kinds: readonly Canary['kind'][] = KINDS,
+  inNames = false,
+): { lines: string[]; canaries: Canary[] } {
   const sample = SAMPLES[format]!
   const lines: string[] = []
   const canaries: Canary[] = []
@@ -106,7 +114,7 @@ export function plantedLines(format: string, time: number): { lines: string[]; c
     how: string,
   ) => {
     const place = where.join('/')
-    if (IDENTIFIERS.includes(kind) && NAMES.test(place)) return
+    if (!inNames && IDENTIFIERS.includes(kind) && NAMES.test(place)) return
     const secret = canary(kind, `${format} ${place} (${how})`)
     canaries.push(secret)
     const base = sample(time, ++n)
@@ -122,13 +130,13 @@ export function plantedLines(format: string, time: number): { lines: string[]; c
     )
   }
   for (const leaf of leavesOf(sample(time, 0))) {
-    for (const kind of KINDS) {
+    for (const kind of kinds) {
       plant(leaf, kind, (text) => text, 'plain')
       plant(leaf, kind, (text) => encodeURIComponent(text), 'encoded')
     }
   }
   const target = format === 'kong' ? ['request', 'uri'] : ['path']
-  for (const kind of KINDS) {
+  for (const kind of kinds) {
     plant(target, kind, (text) => `/v1/reset/${encodeURIComponent(text)}/done`, 'segment')
     plant(target, kind, (text) => `/v1/orders?id=${encodeURIComponent(text)}&x=1`, 'id in the query')
     plant(target, kind, (text) => `/v1/orders;sid=${encodeURIComponent(text)}/7`, 'matrix parameter')

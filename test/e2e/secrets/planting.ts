@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Searched } from '../../services/pushed-curfew.ts'
 
 /** One secret that must be found nowhere. */
 export interface Canary {
@@ -98,12 +99,6 @@ export function spellings(needle: string): readonly string[] {
       Buffer.from(needle).toString('hex'),
     ]),
   ]
-}
-
-/** A place that was searched. */
-export interface Searched {
-  readonly place: string
-  readonly bytes: Buffer
 }
 
 /** Spellings are looked up by so many of their first characters, so that every byte is looked at once. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../core/time.ts'
 import { GRACE_MS } from '../../../engine/coverage/coverage.ts'
 import { SLOT_MS } from '../../../engine/coverage/slots.ts'
-import { batch, busy, type Fault, type GatewaySpec, office, START, World } from './world.ts'
+import { batch, busy, type Fault, type GatewaySpec, office, START, World, watched } from './world.ts'
 
 const EDGE: readonly GatewaySpec[] = [
   { source: 'edge', gateway: 'a', rhythm: busy(600), burst: 1 },
@@ -34,6 +34,18 @@ function withFault(specs: readonly GatewaySpec[], days: number, hour: number, fa
     seconds: (Date.parse(alert.time) + GRACE_MS + SLOT_MS - at) / 1_000,
   }))
 }
+
+/** Lets gateway a count what it served; `isReadable`: whether it answers at the end of the slot of that time. */
+function readCounters(world: World, isReadable: (time: number) => boolean = () => true): void {
+  let total = 0
+  world.onSlot = ({ source, gateway }, slot, served) => {
+    if (gateway !== 'a') return
+    total += served
+    if (isReadable(slot * world.slotMs)) world.coverage.read(source, gateway, slot, { epoch: '1', total })
+  }
+}
+
+const toldBy = (world: World) => world.alerts.map(({ transition, entity }) => `${transition} ${entity.id}`)
 
 const none = (counts: readonly number[]) => counts.map(() => 0)
 
@@ -94,12 +106,7 @@ describe('what is missing is told, once, and when it is back', () => {
 
   it('a twentieth of the lines is dropped, on the first day, told by the gateway counter', () => {
     const world = new World(EDGE, 6)
-    const totals = new Map<string, number>()
-    world.onSlot = (spec, slot, served) => {
-      const total = (totals.get(spec.gateway) ?? 0) + served
-      totals.set(spec.gateway, total)
-      world.coverage.read(spec.source, spec.gateway, slot, { epoch: '1', total })
-    }
+    readCounters(world)
     const at = START + 11 * HOUR_MS
     world.play(START, at)
     expect(world.alerts).toEqual([])
@@ -117,6 +124,74 @@ describe('what is missing is told, once, and when it is back', () => {
     const seconds = (Date.parse(world.alerts[0]!.time) + GRACE_MS + SLOT_MS - at) / 1_000
     expect(seconds).toBeLessThanOrEqual(THREE_MINUTES)
     console.log(`5 % dropped: told after ${seconds} s of event time: ${world.alerts[0]!.summary}`)
+  })
+})
+
+describe('what is missing at two gateways at once', () => {
+  const drop = (counts: readonly number[]) => counts.map((n) => Math.round(n * 0.95))
+
+  it('the one whose lines are back says nothing about the other, which still drops some', () => {
+    const world = new World(EDGE, 7)
+    readCounters(world)
+    const at = START + 9 * DAY_MS + 11 * HOUR_MS
+    world.play(START, at)
+    world.play(at, at + 10 * MINUTE_MS, ({ gateway }, _, counts) =>
+      gateway === 'a' ? drop(counts) : none(counts),
+    )
+    world.play(at + 10 * MINUTE_MS, at + 20 * MINUTE_MS, ({ gateway }, _, counts) =>
+      gateway === 'a' ? drop(counts) : counts,
+    )
+    expect(toldBy(world)).toEqual(['opened edge/b', 'opened edge/a', 'resolved edge/b'])
+    world.play(at + 20 * MINUTE_MS, at + 30 * MINUTE_MS)
+    expect(toldBy(world)).toEqual(['opened edge/b', 'opened edge/a', 'resolved edge/b', 'resolved edge/a'])
+  })
+
+  it('a counter that cannot be read for a while says nothing either', () => {
+    const world = new World(EDGE.slice(0, 1), 8)
+    readCounters(world, (time) => time < at + 10 * MINUTE_MS || time > at + 30 * MINUTE_MS)
+    const at = START + 11 * HOUR_MS
+    world.play(START, at)
+    world.play(at, at + 60 * MINUTE_MS, (_, __, counts) => drop(counts))
+    expect(toldBy(world)).toEqual(['opened edge/a'])
+    world.play(at + 60 * MINUTE_MS, at + 70 * MINUTE_MS)
+    expect(toldBy(world)).toEqual(['opened edge/a', 'resolved edge/a'])
+  })
+
+  it('one that is gone for an hour ends what only it could tell', () => {
+    const world = new World(EDGE.slice(0, 1), 9)
+    readCounters(world, (time) => time < at + 10 * MINUTE_MS)
+    const at = START + 11 * HOUR_MS
+    world.play(START, at)
+    world.play(at, at + 100 * MINUTE_MS, (_, __, counts) => drop(counts))
+    expect(toldBy(world)).toEqual(['opened edge/a', 'resolved edge/a'])
+    expect(world.alerts[1]!.summary).toMatch(/^Its counter cannot be read any more\. It was: /)
+  })
+})
+
+describe('slots of another length', () => {
+  it('tell as much sooner as they are shorter', () => {
+    const specs = EDGE.map((spec) => ({ ...spec, rhythm: busy(6_000) }))
+    const seconds = [10, 2].map((slotSeconds) => {
+      const world = new World(specs, 10, watched(specs), slotSeconds * 1_000)
+      readCounters(world)
+      const at = START + 8 * DAY_MS + 11 * HOUR_MS
+      world.play(START, at)
+      expect(world.alerts).toEqual([])
+      world.play(at, at + 5 * MINUTE_MS, ({ gateway }, _, counts) =>
+        gateway === 'a' ? counts.map((n) => Math.round(n * 0.9)) : none(counts),
+      )
+      world.play(at + 5 * MINUTE_MS, at + 15 * MINUTE_MS)
+      expect(toldBy(world).toSorted()).toEqual([
+        'opened edge/a',
+        'opened edge/b',
+        'resolved edge/a',
+        'resolved edge/b',
+      ])
+      const last = world.alerts.findLast(({ transition }) => transition === 'opened')!
+      return (Date.parse(last.time) - at) / 1_000
+    })
+    console.log(`told after ${seconds[0]} s in slots of 10 s, after ${seconds[1]} s in slots of 2 s`)
+    expect(seconds[1]).toBeLessThan(seconds[0]! / 3)
   })
 })
 

@@ -49,6 +49,8 @@ export type Fault = (spec: GatewaySpec, time: number, counts: number[]) => numbe
 export class World {
   readonly coverage: Coverage
   readonly alerts: AlertRecord[] = []
+  /** Length of a slot. */
+  readonly slotMs: number
   /** Called before a slot's end is told to coverage, with what the gateways really served. */
   onSlot: (spec: GatewaySpec, slot: number, served: number) => void = () => undefined
   private readonly specs: readonly GatewaySpec[]
@@ -59,23 +61,25 @@ export class World {
     specs: readonly GatewaySpec[],
     seed: number,
     sources: readonly WatchedSource[] = watched(specs),
+    slotMs: number = SLOT_MS,
   ) {
+    this.slotMs = slotMs
     this.specs = specs
     this.random = seededRandom(seed)
-    this.coverage = new Coverage(sources)
+    this.coverage = new Coverage(sources, slotMs)
   }
 
   /** Plays from one instant to another; alerts of the time end up in `alerts`. */
   play(from: number, to: number, fault: Fault = (_, __, counts) => counts): void {
-    for (let time = from; time < to; time += SLOT_MS) {
-      const slot = time / SLOT_MS
+    for (let time = from; time < to; time += this.slotMs) {
+      const slot = time / this.slotMs
       for (const spec of this.specs) {
         const calls = this.calls(spec, time)
         this.onSlot(spec, slot, calls)
         const logged = fault(spec, time, countsOf(calls))
         if (logged[0]! > 0) this.coverage.observe(spec.source, spec.gateway, slot, logged)
       }
-      this.coverage.advance(time + SLOT_MS)
+      this.coverage.advance(time + this.slotMs)
       this.alerts.push(...this.coverage.outputs.splice(0))
     }
   }
@@ -87,7 +91,7 @@ export class World {
       mood = Math.exp(0.08 * gaussian(this.random))
       this.moods.set(day, mood)
     }
-    const mean = (spec.rhythm(time) * mood * SLOT_MS) / 60_000
+    const mean = (spec.rhythm(time) * mood * this.slotMs) / 60_000
     const sessions = poisson(mean / spec.burst, this.random)
     let calls = 0
     for (let i = 0; i < sessions; i++) calls += 1 + Math.floor(2 * (spec.burst - 1) * this.random() + 0.5)

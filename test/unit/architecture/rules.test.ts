@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { RULES } from './rules.ts'
 import { importsOf, viewsOf } from './source-text.ts'
+
+/** Reading the whole repository takes as long as the machine is busy. */
+vi.setConfig({ testTimeout: 60_000 })
 
 type Fixture = readonly [path: string, text: string]
 

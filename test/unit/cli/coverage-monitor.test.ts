@@ -31,11 +31,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function open(): Promise<CoverageMonitor> {
+async function open(slotMs = SLOT_MS): Promise<CoverageMonitor> {
   return CoverageMonitor.open({
     map: await SharedMap.open(store, MAP),
     sources: [{ name: 'edge', tenant: 'default', maxSilenceMs: 120_000 }],
     tenant: 'default',
+    slotMs,
     clock: { now: () => wallTime(now) },
     tell: async (alert) => {
       if (failing) throw new Error('the dispatcher is down')
@@ -47,7 +48,7 @@ async function open(): Promise<CoverageMonitor> {
 function report(lines: boolean, changes: Partial<CoverageReport> = {}): CoverageReport {
   const slot = Math.floor(now / SLOT_MS) - 1
   const counts = lines ? [{ source: 'edge', gateway: 'a', slot, counts: [5, 5, 5, 5, 5] }] : []
-  return { writer: 'w', time: now, gap: null, lagMs: 0, frontiers: {}, counts, ...changes }
+  return { writer: 'w', time: now, gap: null, lagMs: 0, frontiers: {}, slotMs: SLOT_MS, counts, ...changes }
 }
 
 async function run(monitor: CoverageMonitor, seconds: number, lines: boolean): Promise<void> {
@@ -117,6 +118,28 @@ describe('the coverage monitor', () => {
     await monitor.tick()
     await run(monitor, 60, false)
     expect(monitor.view().feeds.find(({ gateway }) => gateway === 'a')?.linesIn5Minutes).toBe(10)
+  })
+})
+
+describe('a coverage monitor with slots of another length', () => {
+  it('begins anew after a change, with no incident left open', async () => {
+    const before = await open()
+    await run(before, 120, true)
+    await run(before, 240, false)
+    expect(before.view().incidents).toMatchObject([{ state: 'open' }])
+    await before.close()
+    const after = await open(SLOT_MS / 5)
+    expect(after.view()).toMatchObject({ judgedTo: null, incidents: [] })
+    expect(after.view().feeds.filter(({ gateway }) => gateway !== null)).toEqual([])
+    await after.close()
+    const same = await open(SLOT_MS / 5)
+    expect(same.view().judgedTo).toBeNull()
+  })
+
+  it('takes no counts of a process that still has the old ones', async () => {
+    const monitor = await open(SLOT_MS / 5)
+    await run(monitor, 60, true)
+    expect(monitor.view().feeds.filter(({ gateway }) => gateway !== null)).toEqual([])
   })
 })
 

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { StateStore } from '../../../baseline/store.ts'
 import { openEmbeddedStore } from '../../../baseline/stores/embedded-store.ts'
 import { LatchKeeper, merged, newLatch, storedLatches, storeLatches } from '../../../cli/latch.ts'
@@ -9,6 +10,9 @@ import { LatchFolder, NO_LATCHES } from '../../../cli/latch-folder.ts'
 import { CurfewError } from '../../../core/errors.ts'
 import { wallTime } from '../../../core/time.ts'
 import { runCommand } from '../../services/command-run.ts'
+
+/** The commands work on real files; on a busy machine that takes as long as it takes. */
+vi.setConfig({ testTimeout: 60_000 })
 
 const NOW = Date.parse('2026-11-23T03:04:00.000Z')
 const latch = newLatch('panic', 'curfew panic', wallTime(NOW))
@@ -159,12 +163,17 @@ describe('curfew resume', () => {
   it('leaves the wish to the Curfew that has the store', async () => {
     await folder.add(latch)
     const running = keeper()
-    const taken = setInterval(() => void running.sync(), 50)
+    const stop = new AbortController()
+    // One look after the other, as a Curfew that runs takes them.
+    const looking = (async () => {
+      for (; !stop.signal.aborted; await sleep(50)) await running.sync()
+    })()
     const { code, out } = await runCommand(
       ['resume', '--config', await configuration(), '--reason', 'false alarm'],
       NOW,
     )
-    clearInterval(taken)
+    stop.abort()
+    await looking
     expect(out).toContain('Curfew acts again as its settings say')
     expect([code, audited]).toEqual([0, ['false alarm']])
   })

@@ -6,6 +6,7 @@ import { isLoopback, listenAddress } from '../../../cli/config/listen-address.ts
 import { loadConfig } from '../../../cli/config/load.ts'
 import { nearest } from '../../../cli/config/nearest.ts'
 import type { Config } from '../../../cli/config/schema.ts'
+import { hashEmails } from '../../../ingest/hashed-emails.ts'
 
 function config(text: string, secret = 'x'.repeat(40)): Config {
   const loaded = loadConfig(text, { env: () => secret, file: () => secret })
@@ -41,6 +42,18 @@ describe('what the engine gets', () => {
     expect(settings.allow).toEqual([
       { tenant: 'default', entity: 'consumer:backup', reason: 'nightly', expires: null },
     ])
+  })
+
+  it('names callers as their events do where addresses are hashed', () => {
+    const settings = engineSettings(
+      config(`identityKeyEnv: K
+privacy: { emails: hash }
+modes: [{ principal: "consumer:Bob@corp.example", mode: observe }]
+allow: [{ entity: "consumer:bob@corp.example", reason: nightly }]`),
+    )
+    const hash = hashEmails('bob@corp.example', new TextEncoder().encode('x'.repeat(40)))
+    expect(settings.modes[0]).toEqual({ principal: `consumer:${hash}`, mode: 'observe' })
+    expect(settings.allow[0]?.entity).toBe(`consumer:${hash}`)
   })
 
   it('a source has the tenant of the file unless it names its own', () => {

@@ -22,6 +22,8 @@ describe('rules over several settings', () => {
       'not both',
     ],
     ['redis without an identity key', 'store: { kind: redis, url: "redis://h:1" }', 'needs `identityKeyEnv`'],
+    ['hashed addresses without a key', 'privacy: { emails: hash }', 'without a key of your own'],
+    ['slots that do not fill an hour', 'coverage: { slotSeconds: 7 }', 'an hour is no multiple'],
     ['kafka dead letters without kafka', 'deadLetters: { kind: kafka }', 'which is not kafka'],
     [
       'files and standard input',

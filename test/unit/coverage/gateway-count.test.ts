@@ -9,7 +9,7 @@ function run(
   epochAt = (_: number) => '1',
   readable = (_: number) => true,
 ) {
-  const count = new GatewayCount()
+  const count = new GatewayCount(SLOT_MS)
   const ring = new SlotRing(COUNTS)
   const found: number[] = []
   for (let slot = 0; slot < slots; slot++) {
