@@ -47,6 +47,7 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
     expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
     expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)
     expect(run.control.flat().length).toBeGreaterThan(5)
+    expect(run.control.flat().some(({ kind }) => kind === 'knowledge')).toBe(true)
   }
 }
 
