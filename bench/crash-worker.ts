@@ -27,8 +27,9 @@ import { die, KillSwitch } from './kill-points.ts'
 
 /** Checkpoints come that much closer together than in service, so that more kills meet one. */
 const CLOCK_RATE = 20
-/** As close together as checkpoints, seen from the clock. */
+/** Knowledge is merged that often, so that a run has several versions. */
 const MERGE_MS = 50
+const MERGE_PATIENCE_MS = 2_000
 /** Small enough that the log is compacted several times in a run. */
 const MIN_LOG_BYTES = 100_000
 
@@ -140,6 +141,7 @@ const merger = new KnowledgeMerger({
   clock,
   logger: { info: nothing, warn: said, error: said },
   observer: { knowledge: nothing },
+  patienceMs: MERGE_PATIENCE_MS,
 })
 const merging = task.requests ? merger.run(stop.signal, MERGE_MS) : null
 await log.read(new Reading(worker, () => stop.abort()), stop.signal)

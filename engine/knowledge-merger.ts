@@ -33,9 +33,11 @@ export interface KnowledgeMergerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly observer: { knowledge(population: PopulationName, report: KnowledgeReport): void }
+  /** How long a boundary waits for partitions that have not reached it, from when the first one has; default 30 s. */
+  readonly patienceMs?: number
 }
 
-/** How long a boundary waits for partitions that have not reached it, from when the first one has. */
+/** Much less than the ten minutes in which nobody uses the version yet, and enough for a worker that restarts. */
 export const PATIENCE_MS = 30_000
 const PASS_MS = 5_000
 /** A partition that is this many versions behind what it was asked for is asked anew. */
@@ -182,7 +184,7 @@ export class KnowledgeMerger {
     standings: ReadonlyMap<number, Standing>,
     front: number,
   ): Promise<void> {
-    const { store, clock, partitions } = this.options
+    const { store, clock, partitions, patienceMs = PATIENCE_MS } = this.options
     if (front <= (stored?.knowledge.cutAt ?? 0)) {
       this.waitingSince[population] = null
       return
@@ -190,7 +192,7 @@ export class KnowledgeMerger {
     const since = this.waitingSince[population] ?? clock.now()
     this.waitingSince[population] = since
     const arrived = [...standings.values()].filter(({ cutAt }) => cutAt >= front).length
-    if (arrived < partitions && clock.now() - since < PATIENCE_MS) return
+    if (arrived < partitions && clock.now() - since < patienceMs) return
     const cuts = new Array<number>(partitions).fill(0)
     const parts: Float64Array[] = []
     for (const partition of [...standings.keys()].sort((a, b) => a - b)) {

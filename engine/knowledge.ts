@@ -203,7 +203,8 @@ function isMaterial(before: Prior, after: Prior): boolean {
   return false
 }
 
-function encodeSums(sums: Sums): Float64Array {
+/** Sums as one row of {@link SUMS_LENGTH} numbers. */
+export function encodeSums(sums: Sums): Float64Array {
   const prior = encodePriorSums(sums.prior)
   const out = new Float64Array(SUMS_LENGTH)
   out.set(prior)
