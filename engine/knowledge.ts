@@ -213,7 +213,8 @@ export function encodeSums(sums: Sums): Float64Array {
   return out
 }
 
-function decodeSums(values: Float64Array): Sums {
+/** Reads what {@link encodeSums} wrote. */
+export function decodeSums(values: Float64Array): Sums {
   const length = values.length - 2 * BINS
   return {
     prior: decodePriorSums(values.slice(0, length)),
