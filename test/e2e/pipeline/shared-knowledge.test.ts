@@ -2,17 +2,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CORE } from '../../../baseline/layout.ts'
 import type { StateStore } from '../../../baseline/store.ts'
 import { openRedisStore } from '../../../baseline/stores/redis-store.ts'
 import { type Principal, profileKey } from '../../../core/event.ts'
 import { partitionOf } from '../../../core/hash.ts'
-import type { IncidentView, Page, PrincipalView } from '../../../engine/control-plane.ts'
+import type { Page, PrincipalView } from '../../../engine/control-plane.ts'
 import { cutKnowledge, decodeSums } from '../../../engine/knowledge.ts'
 import { knowledgeDocument } from '../../../engine/knowledge-merger.ts'
 import { type MergedKnowledge, sumsIn } from '../../../engine/merged-knowledge.ts'
+import type { Partition } from '../../../engine/partition.ts'
 import { FROZEN_KEY, standingKey, storedPrior, storedStanding } from '../../../engine/partition-state.ts'
 import { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
-import { burst, MONDAY, partition } from '../../scenarios/engine/traffic.ts'
+import { StoredPartition } from '../../property/engine/stored-partition.ts'
+import { burst } from '../../scenarios/engine/traffic.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
 import { type CurfewProcess, eventually, startCurfew } from '../../services/curfew-process.ts'
 import { type KafkaService, startKafka } from '../../services/kafka.ts'
@@ -30,6 +33,9 @@ const ISSUER = 'https://idp.test'
 const DAYS = 10
 const TOKEN = 'knowledge-admin-token-0123456789'
 const CALLS = 300
+const GAP_MS = 20
+/** Nothing is an incident. */
+const CALM = { values: { minIncidentSurprise: 30 } }
 const RECORDS = 25
 
 function principalOf(name: string): Principal {
@@ -44,6 +50,12 @@ function names(count: number, inEmpty: boolean): readonly string[] {
     if ((home === EMPTY) === inEmpty) found.push(`svc-${i}`)
   }
   return found
+}
+
+/** The most surprising call of a caller's day, -log10 p, as its profile has it. */
+function largestSurprise({ residents }: Partition, name: string): number {
+  const view = residents.slab.at(residents.find('default', principalOf(name)))
+  return view.f32[(view.base + CORE.dayMaxSurprise) / 4]!
 }
 
 describe.skipIf(!available)('two workers on Kafka and Redis', () => {
@@ -106,11 +118,11 @@ admin:
     const producer = client.producer()
     const messages = Array.from({ length: CALLS }, (_, i) => ({
       partition: 0,
-      timestamp: start + i * 20,
+      timestamp: start + i * GAP_MS,
       value: Buffer.from(
         JSON.stringify({
           id: `${name}-${i}`,
-          time: start + i * 20,
+          time: start + i * GAP_MS,
           principal: principalOf(name),
           method: 'GET',
           path: '/v1/orders',
@@ -155,18 +167,21 @@ admin:
       expect(storedPrior(frozen!).center).toEqual(expected.center)
     }
 
-    const [newcomer] = names(1, true)
-    await download(newcomer!, Date.now())
-    const incident = await eventually('an incident of the new caller', async () => {
-      const { items } = await get<Page<IncidentView>>('/v1/incidents?state=open')
-      return items.find(({ entity }) => entity.includes(newcomer!)) ?? null
+    const name = names(1, true)[0]!
+    const start = Date.now()
+    await download(name, start)
+    await eventually('the calls of the newcomer to be judged', async () => {
+      const { items } = await get<Page<PrincipalView>>(`/v1/principals?search=${name}&limit=100`)
+      return items.some(({ entity, events }) => entity === `sub:${name}` && events === CALLS) ? true : null
     })
-    expect(incident.surprise).toBeGreaterThan(4)
-    // The same calls under the built-in prior say nothing.
-    const alone = partition()
-    const calls = burst(principalOf(newcomer!), MONDAY, CALLS, 20, { records: RECORDS })
-    const surprises = calls.map((call) => alone.step(call).surprise ?? 0)
-    expect(Math.max(...surprises)).toBeLessThan(4)
-    expect([...alone.book.openIncidents()]).toEqual([])
+    const stored = new Map<string, Uint8Array>()
+    for await (const [key, bytes] of store.scan(EMPTY, '')) stored.set(key, bytes)
+    const judged = largestSurprise(StoredPartition.open(stored).engine, name)
+    const calls = burst(principalOf(name), start, CALLS, GAP_MS, { records: RECORDS, responseBytes: null })
+    const [taught, alone] = [StoredPartition.open(new Map(), CALM), StoredPartition.open(new Map(), CALM)]
+    taught.control({ kind: 'knowledge', ...made })
+    for (const { engine } of [taught, alone]) for (const call of calls) engine.step(call)
+    expect(judged).toBeCloseTo(largestSurprise(taught.engine, name), 3)
+    expect(judged).toBeGreaterThan(1.3 * largestSurprise(alone.engine, name))
   }, 400_000)
 })
