@@ -49,7 +49,7 @@ export async function faultsOf(
 }
 
 /** A wish that became two records, and knowledge that is not newer than what stood before. */
-function controlFaults(records: readonly ControlRecord[], partition: number): readonly string[] {
+export function controlFaults(records: readonly ControlRecord[], partition: number): readonly string[] {
   const faults: string[] = []
   const answered = new Map<string, string>()
   const newest = new Map<string, number>()
