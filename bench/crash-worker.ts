@@ -143,7 +143,8 @@ const merger = new KnowledgeMerger({
   observer: { knowledge: nothing },
   patienceMs: MERGE_PATIENCE_MS,
 })
-const merging = task.requests ? merger.run(stop.signal, MERGE_MS) : null
+// As the service does: one partition has nobody to merge with.
+const merging = task.requests && log.partitions > 1 ? merger.run(stop.signal, MERGE_MS) : null
 await log.read(new Reading(worker, () => stop.abort()), stop.signal)
 await worker.close()
 await merging

@@ -50,7 +50,9 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
     expect(run.control.flat().length).toBeGreaterThan(5)
     knowledge += run.control.flat().filter(({ kind }) => kind === 'knowledge').length
   }
-  expect(knowledge).toBeGreaterThan(10)
+  // One partition has nobody to merge with.
+  if (setting.ends.length > 1) expect(knowledge).toBeGreaterThan(10)
+  else expect(knowledge).toBe(0)
 }
 
 describe('killed once at every named point, an installation leaves what an undisturbed one leaves', () => {
