@@ -2,6 +2,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Action, Mode } from '../core/decision.ts'
 import type { IncidentTransition, Severity } from '../core/incident.ts'
 import type { DecisionStatusName, PrincipalState, ReceiptView } from '../engine/control-plane.ts'
+import type { KnowledgeReport } from '../engine/knowledge-merger.ts'
+import type { PopulationName } from '../engine/merged-knowledge.ts'
 
 /**
  * The names that may become label values: what the configuration names, never what a log line says.
@@ -48,6 +50,8 @@ export interface EngineMetrics {
   judged(lastEpochSeconds: number, lagSeconds: number): void
   /** The newest line of a source (epoch seconds; null before the first) and its open coverage incidents. */
   coverage(source: string, lastLineEpochSeconds: number | null, incidentsOpen: number): void
+  /** How the newest knowledge of all partitions stands. */
+  knowledge(population: PopulationName, report: KnowledgeReport): void
   storeReachable(yes: boolean): void
   logReachable(yes: boolean): void
   /** What Prometheus reads. */
@@ -76,6 +80,7 @@ export function createMetrics(names: MetricNames, options: MetricsOptions = {}):
     ...outwardMetrics(registry, names),
     ...stateMetrics(registry, names),
     ...coverageMetrics(registry, names),
+    ...knowledgeMetrics(registry),
     exposition: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
@@ -239,6 +244,33 @@ function coverageMetrics(registry: Registry, names: MetricNames): CoverageMetric
     coverage: (name, at, count) => {
       if (at !== null) last.set({ source: source(name) }, measured(at))
       open.set({ source: source(name) }, measured(count))
+    },
+  }
+}
+
+function knowledgeMetrics(registry: Registry): Pick<EngineMetrics, 'knowledge'> {
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['population'], registers: [registry] })
+  const made = gauge('curfew_knowledge_version', 'Newest version merged over all partitions')
+  const inForce = gauge(
+    'curfew_knowledge_version_in_force',
+    'Lowest version in force in a partition; 0 while one goes by its own cuts',
+  )
+  const boundary = gauge(
+    'curfew_knowledge_boundary_timestamp_seconds',
+    'Event time up to which the newest version reaches, as epoch seconds',
+  )
+  const missing = gauge(
+    'curfew_knowledge_partitions_missing',
+    'Partitions whose sums did not reach that time when it was merged',
+  )
+  return {
+    knowledge: (population, report) => {
+      const labels = { population }
+      made.set(labels, measured(report.version))
+      inForce.set(labels, measured(report.inForce))
+      boundary.set(labels, measured(report.cutAt / 1000))
+      missing.set(labels, measured(report.missing))
     },
   }
 }

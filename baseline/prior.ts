@@ -1,7 +1,7 @@
 import { CELLS } from './layout.ts'
 
 /**
- * What is known about the callers of all tenants of a partition: how the means of principals spread, how
+ * What is known about the callers of all tenants: how the means of principals spread, how
  * one principal's windows spread around its mean, and when people are active. Immutable once cut; the
  * prior of every newcomer and the anchor of everybody else.
  */
@@ -107,10 +107,10 @@ function cutHours(hours: Float64Array): Float64Array {
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-const SUMS_LENGTH = 4 * CELLS + 168
+export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
-  const out = new Float64Array(SUMS_LENGTH)
+  const out = new Float64Array(PRIOR_SUMS_LENGTH)
   out.set(sums.count, 0)
   out.set(sums.sum, CELLS)
   out.set(sums.squares, 2 * CELLS)
@@ -125,6 +125,6 @@ export function decodePriorSums(values: Float64Array): PriorSums {
     sum: values.slice(CELLS, 2 * CELLS),
     squares: values.slice(2 * CELLS, 3 * CELLS),
     within: values.slice(3 * CELLS, 4 * CELLS),
-    hours: values.slice(4 * CELLS, SUMS_LENGTH),
+    hours: values.slice(4 * CELLS, PRIOR_SUMS_LENGTH),
   }
 }

@@ -1,3 +1,6 @@
+import type { ControlRecord } from '../baseline/store.ts'
+import { bodyOf } from '../engine/control-list.ts'
+import type { ControlEffect } from '../engine/control-records.ts'
 import { crashRun, type KillPlan, type RunResult, undisturbed } from './crash-runs.ts'
 import type { Broken } from './crash-seams.ts'
 import type { CrashSetting } from './crash-settings.ts'
@@ -39,9 +42,30 @@ export async function faultsOf(
   crashes: number,
 ): Promise<readonly string[]> {
   const reference = await undisturbed({ ...options, name: `${options.name}-ref` }, run.control)
-  const faults = [...differences(reference.state, run.state)]
+  const faults = [...differences(reference.state, run.state), ...run.control.flatMap(controlFaults)]
   const { repeated } = run.state
   if (repeated > crashes) faults.push(`${repeated} messages were repeated in ${crashes} crashes`)
+  return faults
+}
+
+/** A wish that became two records, and knowledge that is not newer than what stood before. */
+export function controlFaults(records: readonly ControlRecord[], partition: number): readonly string[] {
+  const faults: string[] = []
+  const answered = new Map<string, string>()
+  const newest = new Map<string, number>()
+  for (const record of records) {
+    const { request, body, hash } = bodyOf(record)
+    const before = request === undefined ? undefined : answered.get(request)
+    // The same hash is the same record, appended again because its answer got lost.
+    if (before === hash) continue
+    if (before !== undefined) faults.push(`partition ${partition}: ${request} became two records`)
+    if (request !== undefined) answered.set(request, hash)
+    const effect = JSON.parse(body) as ControlEffect
+    if (effect.kind !== 'knowledge') continue
+    if (effect.version <= (newest.get(effect.population) ?? 0))
+      faults.push(`partition ${partition}: version ${effect.version} of ${effect.population} came late`)
+    newest.set(effect.population, effect.version)
+  }
   return faults
 }
 

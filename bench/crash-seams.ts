@@ -43,8 +43,18 @@ export function seamStore(store: StateStore, kill: KillSwitch, broken: Broken | 
       return wrongPartition(seamPartition(opened, kill), broken)
     },
     putDocument: async (name, version, body) => {
-      kill.pass('cursor')
-      return store.putDocument(name, version, body)
+      if (!name.startsWith('knowledge/')) {
+        kill.pass('cursor')
+        return store.putDocument(name, version, body)
+      }
+      kill.pass('merge-before')
+      const put = await store.putDocument(name, version, body)
+      kill.pass('merge-after')
+      return put
+    },
+    request: async (partition, request) => {
+      await store.request(partition, request)
+      if (request.kind === 'knowledge') kill.pass('merge-asked')
     },
   })
 }

@@ -9,6 +9,7 @@ import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
 import { openRedisStore } from '../baseline/stores/redis-store.ts'
 import { wallTime } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
+import { KnowledgeMerger } from '../engine/knowledge-merger.ts'
 import { DetectWorker } from '../engine/worker.ts'
 import { decodeInternal } from '../ingest/formats/internal.ts'
 import { Journal } from '../ingest/journal/journal.ts'
@@ -26,6 +27,9 @@ import { die, KillSwitch } from './kill-points.ts'
 
 /** Checkpoints come that much closer together than in service, so that more kills meet one. */
 const CLOCK_RATE = 20
+/** Knowledge is merged that often, so that a run has several versions. */
+const MERGE_MS = 50
+const MERGE_PATIENCE_MS = 2_000
 /** Small enough that the log is compacted several times in a run. */
 const MIN_LOG_BYTES = 100_000
 
@@ -104,6 +108,7 @@ const operators = new Operators(
 )
 const effects = await openEffects(store, task.where, kill, task.broken)
 const stop = new AbortController()
+const clock = { now: () => wallTime(Date.now() * CLOCK_RATE) }
 const worker = new DetectWorker(
   {
     outboxReaders: [],
@@ -124,14 +129,25 @@ const worker = new DetectWorker(
     onLost: async (detail) => {
       throw new Error(detail)
     },
-    clock: { now: () => wallTime(Date.now() * CLOCK_RATE) },
+    clock,
     logger: { info: nothing, warn: said, error: said },
     ticks: false,
   },
   stop.signal,
 )
+const merger = new KnowledgeMerger({
+  store,
+  partitions: log.partitions,
+  clock,
+  logger: { info: nothing, warn: said, error: said },
+  observer: { knowledge: nothing },
+  patienceMs: MERGE_PATIENCE_MS,
+})
+// As the service does: one partition has nobody to merge with.
+const merging = task.requests && log.partitions > 1 ? merger.run(stop.signal, MERGE_MS) : null
 await log.read(new Reading(worker, () => stop.abort()), stop.signal)
 await worker.close()
+await merging
 await effects.finish(log.partitions)
 await log.close()
 await kafka?.close()

@@ -49,7 +49,7 @@ async function compareAll(
   )
   const killsByKind: Record<string, number> = {}
   const killsByPoint: Record<string, number> = {}
-  const total = { kills: 0, differing: 0, doubled: 0, repeated: 0, control: 0 }
+  const total = { kills: 0, differing: 0, doubled: 0, repeated: 0, control: 0, knowledge: 0 }
   for (let i = 0; i < runs; i++) {
     const here = Array.from({ length: killsPerRun }, (_, k) => points[(i * killsPerRun + k) % points.length]!)
     const plans = here.map((point) =>
@@ -64,6 +64,7 @@ async function compareAll(
     total.doubled += done.state.doubled.length
     total.repeated += done.state.repeated
     total.control += done.control.flat().length
+    total.knowledge += done.control.flat().filter(({ kind }) => kind === 'knowledge').length
     if (faults.length > 0) total.differing++
     const verdict = faults.length === 0 ? 'same' : `${faults.length} differences`
     process.stderr.write(
@@ -80,6 +81,7 @@ async function compareAll(
     doubled: total.doubled,
     repeatedDeliveries: total.repeated,
     controlRecords: total.control,
+    knowledgeRecords: total.knowledge,
     profiles: countOf(expected, 'p:'),
     incidents: countOf(expected, 'i:'),
     outboxEntries: expected.outbox.length,

@@ -1,5 +1,5 @@
 /** What a kill point lies within. */
-export type KillKind = 'checkpoint' | 'control' | 'outbox' | 'gateway' | 'sink'
+export type KillKind = 'checkpoint' | 'control' | 'knowledge' | 'outbox' | 'gateway' | 'sink'
 
 export interface KillPoint {
   readonly name: string
@@ -31,6 +31,9 @@ export const KILL_POINTS: readonly KillPoint[] = [
   { name: 'control-before', kind: 'control', stores: BOTH, where: 'a control record is not yet written' },
   { name: 'control-after', kind: 'control', stores: BOTH, where: 'a control record is written, not applied' },
   { name: 'settle', kind: 'control', stores: BOTH, where: 'a request has its record and still waits' },
+  { name: 'merge-before', kind: 'knowledge', stores: REDIS, where: 'sums are merged, no document says so' },
+  { name: 'merge-after', kind: 'knowledge', stores: REDIS, where: 'a document says whom to ask, nobody was' },
+  { name: 'merge-asked', kind: 'knowledge', stores: REDIS, where: 'one partition was asked, others not' },
   { name: 'outbox-before', kind: 'outbox', stores: BOTH, where: 'an output is not yet in the outbox' },
   { name: 'outbox-after', kind: 'outbox', stores: BOTH, where: 'an output is in the outbox only' },
   { name: 'cursor', kind: 'outbox', stores: BOTH, where: 'entries are taken, the cursor stands before them' },

@@ -9,6 +9,7 @@ import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
 import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
+import { KnowledgeMerger } from '../engine/knowledge-merger.ts'
 import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger } from '../engine/worker.ts'
@@ -148,12 +149,23 @@ export class Service {
     // Workers follow; one process alone ends what was loosened for a time.
     const follow = { settings: this.settings, alone: role !== 'detect', clock, logger: this.parts.logger }
     this.control.push(followSettings(follow, this.controlStop.signal))
+    this.mergeKnowledge()
     const deadLetters = openDeadLetters(config, this.opened, clock, this.parts.logger)
     this.deadLetters = deadLetters
     const ingest = new Ingest(config, deadLetters, this.metrics, clock, this.reporter)
     if (role !== 'control') this.startDetection(ingest)
     await this.startSources(ingest)
     if (this.parts.ticks ?? true) this.control.push(this.reporter.run(this.controlStop.signal, this.coverage))
+  }
+
+  /** In every process: whoever comes first merges. One partition knows by itself what there is to know. */
+  private mergeKnowledge(): void {
+    const { store, metrics: observer } = this
+    const { partitions } = this.opened.log
+    if (partitions === 1) return
+    const { clock, logger } = this.parts
+    const merger = new KnowledgeMerger({ store, partitions, clock, logger, observer })
+    this.control.push(merger.run(this.controlStop.signal))
   }
 
   private coverageParts() {

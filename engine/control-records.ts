@@ -1,6 +1,7 @@
 import type { ControlRecord } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { bodyOf } from './control-list.ts'
+import { type MergedKnowledge, sumsIn } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { EngineSettings } from './settings.ts'
 
@@ -17,6 +18,10 @@ export type ControlEffect =
       /** When the hold ends now, epoch ms. */
       readonly until: number
     }
+  | KnowledgeEffect
+
+/** A version of what is known about the callers of all partitions comes into force. */
+export type KnowledgeEffect = { readonly kind: 'knowledge' } & MergedKnowledge
 
 /** The body of a request or control record. */
 export function encodeEffect(effect: ControlEffect): string {
@@ -45,10 +50,25 @@ export function applyControl(partition: Partition, record: ControlRecord): void 
     case 'decision-extended':
       partition.extended(effect.incident, effect.decision, effect.until)
       return
+    case 'knowledge':
+      takeKnowledge(partition, effect, record.seq)
+      return
     default:
       throw new CurfewError(
         'STORE_NEWER_LAYOUT',
         `control record ${record.seq} is of the kind ${record.kind}, which this release does not know`,
       )
   }
+}
+
+function takeKnowledge(partition: Partition, effect: KnowledgeEffect, seq: number): void {
+  const sums = sumsIn(effect)
+  if (sums === null) {
+    throw new CurfewError(
+      'STORE_NEWER_LAYOUT',
+      `control record ${seq} holds knowledge that this release cannot read`,
+    )
+  }
+  const { version, cutAt, hash } = effect
+  if (partition[effect.population].knowledge.take({ version, cutAt, hash }, sums)) partition.refresh()
 }

@@ -3,6 +3,7 @@ import {
   decodePriorSums,
   emptyPriorSums,
   encodePriorSums,
+  PRIOR_SUMS_LENGTH,
   type Prior,
   type PriorSums,
 } from '../baseline/prior.ts'
@@ -14,7 +15,7 @@ import {
   emptyCalibration,
 } from './calibration.ts'
 
-/** What is known about all callers of a partition, frozen. */
+/** What is known about all callers, frozen. */
 export interface Knowledge {
   readonly version: number
   readonly prior: Prior
@@ -31,6 +32,8 @@ export interface Sums {
 
 /** Knowledge is cut at multiples of this, in event time, and used one boundary later. */
 export const BOUNDARY_MS = 600_000
+/** Numbers in encoded sums. */
+export const SUMS_LENGTH = PRIOR_SUMS_LENGTH + 2 * BINS
 /** A cut that moves no mean by more than this many nats is not worth re-deriving every profile. */
 const MATERIAL_CHANGE = 0.05
 
@@ -51,9 +54,25 @@ function principalsIn(sums: Sums): number {
   return Math.max(...sums.prior.count)
 }
 
+/** Which version of the knowledge of all partitions a partition has taken. */
+export interface Taken {
+  readonly version: number
+  /** Boundary up to which its sums reach, epoch ms. */
+  readonly cutAt: number
+  readonly hash: string
+}
+
+/** How far a partition's own cuts reach, and what it has taken of the others. */
+export interface Standing {
+  /** Boundary of its latest cut, epoch ms; 0 before the first. */
+  readonly cutAt: number
+  readonly taken: Taken | null
+}
+
 /**
- * Keeps the knowledge in force and the one waiting for its boundary. Both are remembered as the sums they
- * were cut from, so a restart has exactly the same answers.
+ * Keeps the knowledge in force and the latest cut of the own sums. A partition goes by its own cuts until it
+ * takes the first version that was merged over all partitions; from then on its cuts are there to be merged.
+ * All are remembered as the sums they were cut from, so a restart has exactly the same answers.
  */
 export class KnowledgeKeeper {
   readonly sums: Sums
@@ -61,7 +80,9 @@ export class KnowledgeKeeper {
   private activeSums: Float64Array
   private pendingSums: Float64Array | null = null
   private boundary = 0
-  /** True when active or pending changed since the last export. */
+  /** The version of all partitions that was taken last. */
+  private taken: Taken | null = null
+  /** True when active, pending or taken changed since the last export. */
   private dirty = true
 
   /** Versions count up from `firstVersion`; profiles tell by them under which knowledge they were derived. */
@@ -82,12 +103,28 @@ export class KnowledgeKeeper {
     const first = this.boundary === 0
     const passed = boundary - this.boundary
     this.boundary = boundary
-    if (!first && this.pendingSums !== null) {
+    if (!first && this.pendingSums !== null && this.taken === null) {
       this.adopt(this.pendingSums)
       if (passed > 1) this.adopt(encodeSums(this.sums))
     }
     this.pendingSums = encodeSums(this.sums)
     this.dirty = true
+  }
+
+  /**
+   * Takes a version that was merged over all partitions; it is in force from now on. False when this or a later
+   * one was taken before: versions never go back.
+   */
+  take(taken: Taken, sums: Float64Array): boolean {
+    if (this.taken !== null && taken.version <= this.taken.version) return false
+    this.taken = taken
+    this.adopt(sums)
+    this.dirty = true
+    return true
+  }
+
+  get standing(): Standing {
+    return { cutAt: this.boundary * BOUNDARY_MS, taken: this.taken }
   }
 
   private adopt(sums: Float64Array): void {
@@ -115,8 +152,9 @@ export class KnowledgeKeeper {
     return { frozen, sums }
   }
 
-  restore(frozen: Float64Array, sums: Float64Array): void {
+  restore(frozen: Float64Array, sums: Float64Array, taken: Taken | null): void {
     const length = sums.length
+    this.taken = taken
     assignSums(this.sums, decodeSums(sums))
     this.boundary = frozen[1]!
     this.adoptedPrior = frozen.slice(3, 3 + length)
@@ -140,6 +178,19 @@ export function frozenPrior(frozen: Float64Array): Prior {
   return cutPrior(decodeSums(frozen.slice(3, 3 + length)).prior, frozen[0]!)
 }
 
+/** The latest cut of a partition's own sums, from what {@link KnowledgeKeeper.export} froze. */
+export interface Cut {
+  /** The boundary at which the sums stood like this, epoch ms. */
+  readonly cutAt: number
+  readonly sums: Float64Array
+}
+
+/** Reads the latest cut; null when there is none yet, or one of a release with other sums. */
+export function frozenCut(frozen: Float64Array): Cut | null {
+  if (frozen.length !== 3 + 3 * SUMS_LENGTH || frozen[2] !== 1) return null
+  return { cutAt: frozen[1]! * BOUNDARY_MS, sums: frozen.slice(3 + 2 * SUMS_LENGTH) }
+}
+
 function isMaterial(before: Prior, after: Prior): boolean {
   for (let i = 0; i < before.center.length; i++) {
     if (Math.abs(before.center[i]! - after.center[i]!) > MATERIAL_CHANGE) return true
@@ -152,16 +203,18 @@ function isMaterial(before: Prior, after: Prior): boolean {
   return false
 }
 
-function encodeSums(sums: Sums): Float64Array {
+/** Sums as one row of {@link SUMS_LENGTH} numbers. */
+export function encodeSums(sums: Sums): Float64Array {
   const prior = encodePriorSums(sums.prior)
-  const out = new Float64Array(prior.length + 2 * BINS)
+  const out = new Float64Array(SUMS_LENGTH)
   out.set(prior)
   out.set(sums.calibration.events, prior.length)
   out.set(sums.calibration.dayMaxima, prior.length + BINS)
   return out
 }
 
-function decodeSums(values: Float64Array): Sums {
+/** Reads what {@link encodeSums} wrote. */
+export function decodeSums(values: Float64Array): Sums {
   const length = values.length - 2 * BINS
   return {
     prior: decodePriorSums(values.slice(0, length)),

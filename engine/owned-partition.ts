@@ -15,6 +15,7 @@ import type { LogRecord } from '../ingest/source.ts'
 import { bodyOf, chained, verifyChain } from './control-list.ts'
 import { applyControl, type ControlEffect, encodeEffect } from './control-records.ts'
 import type { Output } from './incident-book.ts'
+import { KnowledgeRequests } from './knowledge-requests.ts'
 import type { Partition, PartitionObserver } from './partition.ts'
 import type { PartitionState, StateChanges } from './partition-state.ts'
 
@@ -54,6 +55,7 @@ export class OwnedPartition {
   /** Hash of the last record of the control list. */
   private head = ''
   private readonly knownRequests = new Set<string>()
+  private readonly knowledge: KnowledgeRequests
   private position: Position
   private committed: Position
   private lastBytes: Uint8Array | null = null
@@ -76,6 +78,7 @@ export class OwnedPartition {
     this.state = options.state
     this.position = options.store.position
     this.committed = options.store.position
+    this.knowledge = new KnowledgeRequests(options.partition)
   }
 
   get offset(): number {
@@ -156,25 +159,34 @@ export class OwnedPartition {
     await this.applyDue(this.position.offset)
   }
 
-  /** Turns wishes from outside into control records, each once. */
-  async takeRequests(): Promise<void> {
-    const requests = await this.options.insist(() => this.store.requests())
-    if (requests.length === 0) return
-    for (const request of requests) {
-      if (!this.knownRequests.has(request.id)) await this.stamp(request)
+  /**
+   * Turns wishes from outside into control records, each once. `present`: event time that has come whether
+   * somebody calls here or not, epoch ms; knowledge whose time has not come goes on waiting.
+   */
+  async takeRequests(present = 0): Promise<void> {
+    const waiting = await this.options.insist(() => this.store.requests())
+    const taken: string[] = []
+    for (const request of waiting) {
+      const verdict = this.knowledge.judge(request, present)
+      if (verdict === 'wait') continue
+      taken.push(request.id)
+      if (verdict === 'stamp' && !this.knownRequests.has(request.id)) await this.stamp(request)
     }
-    await this.options.insist(() => this.store.settleRequests(requests.map((r) => r.id)))
-    for (const request of requests) this.knownRequests.delete(request.id)
+    if (taken.length === 0) return
+    await this.options.insist(() => this.store.settleRequests(taken))
+    for (const id of taken) this.knownRequests.delete(id)
   }
 
   private async stamp(request: ControlRequest): Promise<void> {
     this.knownRequests.add(request.id)
+    this.knowledge.stamped(request.kind, request.body)
     await this.control(request.kind as ControlEffect['kind'], request.body, request.id)
   }
 
   private noteRequest(record: ControlRecord): void {
-    const { request } = bodyOf(record)
+    const { request, body } = bodyOf(record)
     if (request !== undefined) this.knownRequests.add(request)
+    this.knowledge.stamped(record.kind, body)
   }
 
   /**

@@ -6,7 +6,8 @@ import { profileKey, type SourcePosition } from '../core/event.ts'
 import { keyedHash } from '../core/hash.ts'
 import type { ClockSnapshot } from './event-clock.ts'
 import type { Incident } from './incident.ts'
-import { frozenPrior } from './knowledge.ts'
+import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
+import type { PopulationName } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { Population } from './population.ts'
 import type { EngineSettings } from './settings.ts'
@@ -38,12 +39,20 @@ const DUPLICATES_PREFIX = 'd:'
 const CORRUPT_PREFIX = 'corrupt:'
 const DOORSTEP_PREFIX = 'v:'
 const UNREADABLE_KEY = 's:unreadable'
-const SUMS_KEY = 'k:sums'
+const KNOWLEDGE_PREFIX = 'k:'
 /** What is known about all, as it is in force; see {@link storedPrior}. */
 export const FROZEN_KEY = 'k:frozen'
 /** The same for strangers. */
 export const STRANGERS_FROZEN_KEY = 'k:strangers:frozen'
-const STRANGERS_SUMS_KEY = 'k:strangers:sums'
+/** What is stored of the knowledge of a population; others read the last two, see {@link storedCut}. */
+const KNOWLEDGE = {
+  known: { sums: 'k:sums', frozen: FROZEN_KEY, standing: 'k:standing' },
+  strangers: {
+    sums: 'k:strangers:sums',
+    frozen: STRANGERS_FROZEN_KEY,
+    standing: 'k:strangers:standing',
+  },
+} as const
 /** Clock, counters and settings in force; see {@link storedSettings}. */
 export const CLOCK_KEY = 's:clock'
 const MAX_SOURCES = 10_000
@@ -63,6 +72,26 @@ function tenantPrefix(identityKey: Uint8Array, tenant: string): string {
 /** The prior in force of a partition, from the value under {@link FROZEN_KEY}. */
 export function storedPrior(bytes: Uint8Array): Prior {
   return frozenPrior(floatsOf(bytes))
+}
+
+/** The key under which a partition says how far its cuts reach and what it has taken; see {@link storedStanding}. */
+export function standingKey(population: PopulationName): string {
+  return KNOWLEDGE[population].standing
+}
+
+/** The key of the latest cut; see {@link storedCut}. */
+export function cutKey(population: PopulationName): string {
+  return KNOWLEDGE[population].frozen
+}
+
+/** How far a partition's cuts reach, from the value under {@link standingKey}. */
+export function storedStanding(bytes: Uint8Array): Standing {
+  return JSON.parse(utf8.decode(bytes)) as Standing
+}
+
+/** The latest cut of a partition, from the value under {@link cutKey}; null before the first. */
+export function storedCut(bytes: Uint8Array): Cut | null {
+  return frozenCut(floatsOf(bytes))
 }
 
 /** The settings in force of a partition, from the value under {@link CLOCK_KEY}. */
@@ -131,8 +160,8 @@ export class PartitionState {
     for (const id of removed) deletes.push(INCIDENT_PREFIX + id)
     this.takeDuplicates(puts, deletes)
     const { known, strangers, doorstep, unreadableLines } = this.partition
-    putKnowledge(puts, known, SUMS_KEY, FROZEN_KEY)
-    putKnowledge(puts, strangers, STRANGERS_SUMS_KEY, STRANGERS_FROZEN_KEY)
+    putKnowledge(puts, known, 'known')
+    putKnowledge(puts, strangers, 'strangers')
     for (const [piece, bytes] of doorstep.takeChanges()) puts.set(`${DOORSTEP_PREFIX}${piece}`, bytes)
     const unreadable = unreadableLines.takeChanges()
     if (unreadable !== null) puts.set(UNREADABLE_KEY, text.encode(unreadable))
@@ -201,7 +230,7 @@ export class PartitionState {
       loading.chunks.push({ first: Number(key.slice(2)), keys: floatsOf(bytes) })
     else if (key.startsWith(DOORSTEP_PREFIX)) this.partition.doorstep.restore(Number(key.slice(2)), bytes)
     else if (key === UNREADABLE_KEY) this.partition.unreadableLines.restore(utf8.decode(bytes))
-    else if (KNOWLEDGE_KEYS.has(key)) loading.knowledge.set(key, floatsOf(bytes))
+    else if (key.startsWith(KNOWLEDGE_PREFIX)) loading.knowledge.set(key, bytes)
     else if (key === CLOCK_KEY) this.loadScalars(utf8.decode(bytes))
   }
 
@@ -211,8 +240,8 @@ export class PartitionState {
     this.lost = Math.max(0, profiles - this.corrupt - this.partition.residents.size)
     this.loading = emptyLoading()
     const { known, strangers } = this.partition
-    restoreKnowledge(known, knowledge.get(SUMS_KEY), knowledge.get(FROZEN_KEY))
-    restoreKnowledge(strangers, knowledge.get(STRANGERS_SUMS_KEY), knowledge.get(STRANGERS_FROZEN_KEY))
+    restoreKnowledge(known, knowledge, 'known')
+    restoreKnowledge(strangers, knowledge, 'strangers')
     this.partition.duplicates.restore(chunks)
     this.duplicateChunks.push(...chunks.map((c) => c.first).sort((a, b) => a - b))
     incidents.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1))
@@ -268,34 +297,34 @@ export class PartitionState {
 interface Loading {
   readonly chunks: { first: number; keys: Float64Array }[]
   readonly incidents: Incident[]
-  readonly knowledge: Map<string, Float64Array>
+  readonly knowledge: Map<string, Uint8Array>
   profiles: number
 }
-
-const KNOWLEDGE_KEYS: ReadonlySet<string> = new Set([
-  SUMS_KEY,
-  FROZEN_KEY,
-  STRANGERS_SUMS_KEY,
-  STRANGERS_FROZEN_KEY,
-])
 
 function putKnowledge(
   puts: Map<string, Uint8Array>,
   { knowledge }: Population,
-  sumsKey: string,
-  frozenKey: string,
+  population: PopulationName,
 ): void {
+  const keys = KNOWLEDGE[population]
   const { frozen, sums } = knowledge.export()
-  puts.set(sumsKey, bytesOf(sums))
-  if (frozen !== null) puts.set(frozenKey, bytesOf(frozen))
+  puts.set(keys.sums, bytesOf(sums))
+  if (frozen === null) return
+  puts.set(keys.frozen, bytesOf(frozen))
+  puts.set(keys.standing, text.encode(JSON.stringify(knowledge.standing)))
 }
 
 function restoreKnowledge(
   { knowledge }: Population,
-  sums: Float64Array | undefined,
-  frozen: Float64Array | undefined,
+  stored: ReadonlyMap<string, Uint8Array>,
+  population: PopulationName,
 ): void {
-  if (sums !== undefined && frozen !== undefined) knowledge.restore(frozen, sums)
+  const keys = KNOWLEDGE[population]
+  const [sums, frozen, standing] = [keys.sums, keys.frozen, keys.standing].map((key) => stored.get(key))
+  if (sums === undefined || frozen === undefined) return
+  // States of earlier builds have taken nothing from other partitions.
+  const taken = standing === undefined ? null : storedStanding(standing).taken
+  knowledge.restore(floatsOf(frozen), floatsOf(sums), taken)
 }
 
 function emptyLoading(): Loading {

@@ -57,6 +57,8 @@ const RETRY_MIN_MS = 100
 const RETRY_MAX_MS = 5_000
 /** Event time lags receipt by at most this before a tick may declare somebody quiet. */
 const TICK_LAG_MS = 2_000
+/** Where nobody calls and the log is read to its end, knowledge is taken so long after its time has come. */
+const KNOWLEDGE_LAG_MS = 120_000
 
 interface Owned {
   readonly part: OwnedPartition
@@ -151,7 +153,7 @@ export class DetectWorker implements PartitionOwner {
       const now = this.options.clock.now()
       if (now >= owned.requestsAt) {
         owned.requestsAt = now + REQUESTS_MS
-        await owned.part.takeRequests()
+        await owned.part.takeRequests(caughtUp ? now - KNOWLEDGE_LAG_MS : 0)
       }
       if (caughtUp && this.options.ticks) await this.tick(owned, now)
       if (caughtUp && now >= owned.trimAt) await this.noteTaken(partition, owned, now)

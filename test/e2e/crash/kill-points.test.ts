@@ -23,6 +23,7 @@ const nameOf = (plan: KillPlan) => (plan.kind === 'point' ? plan.point : 'random
 
 async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): Promise<void> {
   const left = [...plans(store)]
+  let knowledge = 0
   for (let i = 0; left.length > 0; i++) {
     const kills = left.shift()!
     const { run, faults } = await compared({ setting, program: worker(), name: `run-${i}`, kills })
@@ -35,7 +36,11 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
     expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
     expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)
     expect(run.control.flat().length).toBeGreaterThan(5)
+    knowledge += run.control.flat().filter(({ kind }) => kind === 'knowledge').length
   }
+  // One partition has nobody to merge with.
+  if (setting.ends.length > 1) expect(knowledge).toBeGreaterThan(10)
+  else expect(knowledge).toBe(0)
 }
 
 describe('killed once at every named point, an installation leaves what an undisturbed one leaves', () => {

@@ -1,6 +1,6 @@
 import type { AccessEvent } from '../../../core/event.ts'
 import { chained } from '../../../engine/control-list.ts'
-import { applyControl, encodeEffect } from '../../../engine/control-records.ts'
+import { applyControl, type ControlEffect, encodeEffect } from '../../../engine/control-records.ts'
 import type { Output } from '../../../engine/incident-book.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import { PartitionState } from '../../../engine/partition-state.ts'
@@ -34,13 +34,15 @@ export class StoredPartition {
   /** Folds what happens and returns what the engine had to say. */
   live(part: readonly Happening[], past: AccessEvent[]): Output[] {
     for (const happening of part) {
-      happen(this.engine, happening, past, (effect) => {
-        const body = encodeEffect(effect)
-        const { record } = chained('', 0, effect.kind, body)
-        applyControl(this.engine, { ...record, seq: ++this.seq })
-      })
+      happen(this.engine, happening, past, (effect) => this.control(effect))
     }
     return this.engine.book.outputs.splice(0)
+  }
+
+  /** Applies a control record. */
+  control(effect: ControlEffect): void {
+    const { record } = chained('', 0, effect.kind, encodeEffect(effect))
+    applyControl(this.engine, { ...record, seq: ++this.seq })
   }
 
   /** What a worker does each second: stores what changed. */

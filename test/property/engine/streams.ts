@@ -1,8 +1,11 @@
 import fc from 'fast-check'
+import { weighInPrior } from '../../../baseline/prior.ts'
 import type { AccessEvent, Principal, RefusedBy } from '../../../core/event.ts'
 import { eventTime } from '../../../core/time.ts'
 import type { ControlEffect } from '../../../engine/control-records.ts'
 import type { Incident } from '../../../engine/incident.ts'
+import { BOUNDARY_MS, emptySums, encodeSums } from '../../../engine/knowledge.ts'
+import { POPULATIONS, type PopulationName, sealKnowledge } from '../../../engine/merged-knowledge.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
   address,
@@ -32,6 +35,13 @@ export type Happening =
   | { readonly kind: 'settings'; readonly options: EngineOptions }
   | { readonly kind: 'close'; readonly verdict: 'accept' | 'dismiss' }
   | { readonly kind: 'release' }
+  | {
+      readonly kind: 'knowledge'
+      readonly population: PopulationName
+      readonly version: number
+      readonly callers: number
+      readonly mean: number
+    }
 
 interface Drawn {
   readonly who: number
@@ -94,6 +104,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       .map((verdict): Step => ({ kind: 'close', verdict })),
   },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: 'release' }) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({
+        population: fc.constantFrom(...POPULATIONS),
+        version: fc.integer({ min: 1, max: 9 }),
+        callers: fc.nat(60),
+        mean: fc.integer({ min: 0, max: 12 }),
+      })
+      .map((learnt): Step => ({ kind: 'knowledge', ...learnt })),
+  },
 )
 
 /** Random lives of a partition: calls, repeats, lateness, refusals and every kind of control record. */
@@ -138,6 +159,15 @@ export const EAGER: EngineOptions = {
     impactRecords: 1,
     holdSeconds: 600,
   },
+}
+
+/** Sums of so many callers elsewhere, all alike. */
+export function learntElsewhere(callers: number, mean: number): Float64Array {
+  const sums = emptySums()
+  for (let i = 0; i < callers; i++)
+    for (let cell = 0; cell < sums.prior.count.length; cell++) weighInPrior(sums.prior, cell, 20, mean, 12, 1)
+  sums.calibration.dayMaxima[20] = 5 * callers
+  return encodeSums(sums)
 }
 
 /** Applies one happening; `past` are the events so far. Control effects go through `control`. */
@@ -192,6 +222,13 @@ export function happen(
       const first = firstOpen(engine)
       const decision = first?.issued.at(-1)?.id ?? 'dec_none'
       control({ kind: 'decision-released', incident: first?.id ?? 'inc_none', decision })
+      return
+    }
+    case 'knowledge': {
+      const { population, version, callers, mean } = happening
+      const cutAt = Math.floor(engine.now / BOUNDARY_MS - 1) * BOUNDARY_MS
+      const made = sealKnowledge(population, version, cutAt, learntElsewhere(callers, mean))
+      control({ kind: 'knowledge', ...made })
     }
   }
 }

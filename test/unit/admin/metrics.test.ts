@@ -32,6 +32,7 @@ describe('metrics', () => {
     metrics.principalsResident('MATURE', 7)
     metrics.judged(1_770_000_000, 2.5)
     metrics.coverage('kong', 1_770_000_001, 1)
+    metrics.knowledge('known', { version: 7, inForce: 5, cutAt: 1_770_000_000_000, missing: 2 })
     metrics.storeReachable(true)
     metrics.logReachable(false)
     const { body, contentType } = await metrics.exposition()
@@ -56,6 +57,10 @@ describe('metrics', () => {
       'curfew_source_last_line_timestamp_seconds{source="kong"} 1770000001',
       'curfew_coverage_incidents_open{source="kong"} 1',
       'curfew_checkpoint_size_bytes_sum 4096',
+      'curfew_knowledge_version{population="known"} 7',
+      'curfew_knowledge_version_in_force{population="known"} 5',
+      'curfew_knowledge_boundary_timestamp_seconds{population="known"} 1770000000',
+      'curfew_knowledge_partitions_missing{population="known"} 2',
       'curfew_partition_lag_records{partition="1"} 12',
       'curfew_partition_event_time_seconds{partition="1"} 1770000000',
       'curfew_principals_resident{state="MATURE"} 7',

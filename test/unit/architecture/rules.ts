@@ -69,6 +69,7 @@ const ENGINE_EDGES = [
   'engine/owned-partition.ts',
   'engine/outbox-cursor.ts',
   'engine/outbox-reader.ts',
+  'engine/knowledge-merger.ts',
 ]
 
 const MAX_LINES = 400
