@@ -40,7 +40,7 @@ export function seamStore(store: StateStore, kill: KillSwitch, broken: Broken | 
     open: async (partition) => {
       const opened = await store.open(partition)
       if (partition >= FIRST_SHARED) return opened
-      return wrongPartition(seamPartition(opened, kill), broken)
+      return wrongPartition(seamPartition(opened, kill), kill, broken)
     },
     putDocument: async (name, version, body) => {
       if (!name.startsWith('knowledge/')) {
@@ -89,9 +89,9 @@ function seamPartition(owned: PartitionStore, kill: KillSwitch): PartitionStore 
   })
 }
 
-function wrongPartition(owned: PartitionStore, broken: Broken | null): PartitionStore {
+function wrongPartition(owned: PartitionStore, kill: KillSwitch, broken: Broken | null): PartitionStore {
   if (broken === 'position-first') return overlaid(owned, { commit: positionFirst(owned) })
-  if (broken === 'outbox-late') return outboxLate(owned)
+  if (broken === 'outbox-late') return outboxLate(owned, kill)
   if (broken === 'outbox-ids-anew') {
     const life = `.${process.pid}`
     return overlaid(owned, {
@@ -115,7 +115,7 @@ function positionFirst(owned: PartitionStore) {
 }
 
 /** Outputs become durable only behind the checkpoint whose profiles say that they exist. */
-function outboxLate(owned: PartitionStore): PartitionStore {
+function outboxLate(owned: PartitionStore, kill: KillSwitch): PartitionStore {
   const waiting: Parameters<PartitionStore['appendOutbox']>[0][number][] = []
   let last = -1
   return overlaid(owned, {
@@ -127,8 +127,9 @@ function outboxLate(owned: PartitionStore): PartitionStore {
     commit: async (checkpoint) => {
       const due = waiting.splice(0)
       await owned.commit(checkpoint)
-      await sleep(GAP_MS)
-      if (due.length > 0) await owned.appendOutbox(due, last)
+      if (due.length === 0) return
+      kill.pass('outputs-owed')
+      await owned.appendOutbox(due, last)
     },
   })
 }

@@ -16,6 +16,7 @@ import {
 } from '../ingest/formats/internal.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import { withoutSecrets } from '../ingest/kept-text.ts'
+import type { Pace } from '../ingest/pace.ts'
 import { Packer, packedLines } from '../ingest/packed.ts'
 import { addressOf } from '../ingest/principal-address.ts'
 import { readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
@@ -167,12 +168,17 @@ export class Ingest {
     else to.unreadable(lines)
   }
 
-  /** Normalises raw records and appends the events to the partitions of their principals. */
-  async normalise(log: EventLog, source: string, records: readonly RawRecord[]): Promise<void> {
+  /**
+   * Normalises raw records and appends the events to the partitions of their principals. With a pace other work
+   * comes in between: then the next records of the source must wait until these are appended.
+   */
+  async normalise(log: EventLog, source: string, records: readonly RawRecord[], pace?: Pace): Promise<void> {
     const packer = new Packer(source)
     const unreadable = new Map<string, UnreadableLines>()
     for (const record of records) {
       const { receivedAt } = record
+      const turn = pace?.take(record.bytes.length)
+      if (turn !== undefined) await turn
       this.parse(source, record, {
         event: (event) => {
           const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)

@@ -14,6 +14,7 @@ import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { DeadLetters } from '../ingest/dead-letters.ts'
+import { Pace } from '../ingest/pace.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
@@ -291,12 +292,13 @@ export class Service {
   private async pull(pulled: PulledSource, ingest: Ingest): Promise<void> {
     const { source } = pulled
     const stop = this.sourcesStop.signal
+    const pace = new Pace()
     for (let wait = 250; !stop.aborted; wait = Math.min(10_000, wait * 2)) {
       try {
         for await (const batch of source.batches(stop)) {
           if (this.opened.kafka === null) {
             await this.opened.log.append(batch.records.flatMap((record) => ingest.sealed(pulled, record)))
-          } else await ingest.normalise(this.opened.log, source.name, batch.records)
+          } else await ingest.normalise(this.opened.log, source.name, batch.records, pace)
           await batch.ack()
           wait = 250
           this.sourcesReadable = true

@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import type { EventLog, LogRecord } from '../source.ts'
-import type { KafkaProducer, OutgoingMessage } from './kafka-client.ts'
+import type { IncomingMessage, KafkaProducer, OutgoingMessage } from './kafka-client.ts'
 
 type Entry = Parameters<EventLog['append']>[0][number]
 
@@ -14,7 +14,7 @@ interface Pending {
 export type Written = (partition: number, records: readonly LogRecord[]) => void
 
 /** The one header of a record on the internal topic: what {@link encodeHeader} makes. */
-export const HEADER = 'curfew'
+const HEADER = 'curfew'
 
 /** Time of receipt and name of the source in one text: each header of its own costs as much as a record. */
 function encodeHeader({ receivedAt, source }: Pick<Entry, 'receivedAt' | 'source'>): string {
@@ -22,7 +22,7 @@ function encodeHeader({ receivedAt, source }: Pick<Entry, 'receivedAt' | 'source
 }
 
 /** Null when the text is not what {@link encodeHeader} makes. */
-export function decodeHeader(text: string): { readonly receivedAt: number; readonly source: string } | null {
+function decodeHeader(text: string): { readonly receivedAt: number; readonly source: string } | null {
   const space = text.indexOf(' ')
   const receivedAt = space > 0 ? Number(text.slice(0, space)) : Number.NaN
   return Number.isFinite(receivedAt) ? { receivedAt, source: text.slice(space + 1) } : null
@@ -144,4 +144,15 @@ export class KafkaAppender {
 
 function messageOf(entry: Entry): OutgoingMessage {
   return { partition: entry.partition, value: entry.bytes, headers: { [HEADER]: encodeHeader(entry) } }
+}
+
+/** What the engine sees of a message on the internal topic. */
+export function logRecord(message: IncomingMessage): LogRecord {
+  const header = decodeHeader(message.header(HEADER) ?? '')
+  return {
+    offset: message.offset,
+    receivedAt: header?.receivedAt ?? message.timestamp,
+    source: header?.source ?? '',
+    bytes: message.value,
+  }
 }

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../source.ts'
 import { deferred } from './deferred.ts'
-import { KafkaAppender } from './kafka-appender.ts'
+import { KafkaAppender, logRecord } from './kafka-appender.ts'
 import type { GroupMember, KafkaClient, OffsetRange } from './kafka-client.ts'
-import { KafkaReader, logRecord } from './kafka-reader.ts'
+import { KafkaReader } from './kafka-reader.ts'
 import { type Logger, SILENT } from './logger.ts'
 
 export interface KafkaEventLogOptions {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
+import { Pace, sizeOf } from '../pace.ts'
 import type { LogRecord, PartitionOwner } from '../source.ts'
-import { decodeHeader, HEADER } from './kafka-appender.ts'
+import { logRecord } from './kafka-appender.ts'
 import type {
   GroupMember,
   IncomingBatch,
@@ -53,17 +54,6 @@ const MAX_OWN_NEEDED = 65_536
 /** Own records that wait for their owner; beyond it the log is read again later instead of holding them. */
 const MAX_WAITING_RECORDS = 8_192
 
-/** What the engine sees of a message on the internal topic. */
-export function logRecord(message: IncomingMessage): LogRecord {
-  const header = decodeHeader(message.header(HEADER) ?? '')
-  return {
-    offset: message.offset,
-    receivedAt: header?.receivedAt ?? message.timestamp,
-    source: header?.source ?? '',
-    bytes: message.value,
-  }
-}
-
 /**
  * Hands assigned partitions to their owner. Where to read is asked of the owner at each assignment: the
  * offsets that the group commits are for lag tools only. Calls about one partition stand in a queue of its
@@ -79,6 +69,7 @@ export class KafkaReader implements MemberHandlers {
   #ticking = false
   #ticks = 0
   #waitingRecords = 0
+  readonly #pace = new Pace()
 
   /** `fail` is called when reading cannot go on. */
   constructor(owner: PartitionOwner, options: ReaderOptions, fail: (error: unknown) => void) {
@@ -172,6 +163,8 @@ export class KafkaReader implements MemberHandlers {
     if (first > claim.next) return this.#foreign(claim)
     if (fresh.length === 0) return
     claim.active = true
+    await this.#pace.take(sizeOf(fresh))
+    if (claim.stage !== 'reading') return
     await this.#owner.records(claim.partition, fresh, true)
     claim.next = end
     claim.ownInARow += 1
