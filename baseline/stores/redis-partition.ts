@@ -295,7 +295,12 @@ export class RedisPartition implements PartitionStore {
   }
 
   #refuseFenced(reply: RedisReply): void {
-    if (textOf(reply) === 'fenced') {
+    const said = textOf(reply)
+    if (said === 'emptied') {
+      const message = `the state store was emptied while Curfew ran: nobody owns partition ${this.partition}`
+      throw new CurfewError('STORE_CORRUPT', message)
+    }
+    if (said === 'fenced') {
       throw new CurfewError(
         'STORE_FENCED',
         `partition ${this.partition} was taken over: epoch ${this.epoch} is no longer the owner`,

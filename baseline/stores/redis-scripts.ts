@@ -7,6 +7,11 @@ import { redisScript } from './redis-client.ts'
  * because a lost answer makes the client send it again.
  */
 
+/** Without an owner nobody took over: somebody emptied Redis. */
+const OWNED = `local owner = redis.call('GET', KEYS[1])
+if not owner then return 'emptied' end
+if owner ~= ARGV[1] then return 'fenced' end`
+
 /** KEYS epoch, position, outbox-offset. ARGV nonce. Returns the new epoch, where the state stands, and the outbox. */
 export const OPEN = redisScript(`
 local held = redis.call('GET', KEYS[1])
@@ -21,7 +26,7 @@ return { epoch, redis.call('HGET', KEYS[2], 'at') or '-1 ', redis.call('GET', KE
  * of puts, length of the common key prefix, values. Chunks stay below what Lua's unpack can take.
  */
 export const COMMIT = redisScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+${OWNED}
 local stored = redis.call('HMGET', KEYS[2], 'at', 'token')
 if stored[2] == ARGV[4] then return 'done' end
 if (stored[1] or '-1 ') ~= ARGV[2] then return stored[1] or '-1 ' end
@@ -54,7 +59,7 @@ return 'done'
 
 /** KEYS epoch, ids, seq, outbox, offset. ARGV owner, token, channel, partition, offset, then id, kind, body of each entry. */
 export const APPEND_OUTBOX = redisScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+${OWNED}
 if tonumber(redis.call('GET', KEYS[5]) or '-1') < tonumber(ARGV[5]) then redis.call('SET', KEYS[5], ARGV[5]) end
 local added, grew = {}, false
 for i = 6, #ARGV, 3 do
@@ -76,7 +81,7 @@ return added
 
 /** KEYS epoch, seq, control. ARGV owner, token, attempt, afterOffset, kind, body. */
 export const APPEND_CONTROL = redisScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+${OWNED}
 if tonumber(ARGV[3]) > 1 then
   for _, entry in ipairs(redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 256)) do
     if entry[2][2] == ARGV[2] then return tonumber(string.match(entry[1], '^%d+')) end
@@ -98,14 +103,14 @@ return 'done'
 
 /** KEYS epoch, requests. ARGV owner, ids. */
 export const SETTLE_REQUESTS = redisScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+${OWNED}
 for i = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
 return 'done'
 `)
 
 /** KEYS epoch, outbox, ids, control. ARGV owner, outbox bound, control bound. Returns 1 while more is left. */
 export const TRIM = redisScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+${OWNED}
 local function bounded(key, bound)
   local entries = redis.call('XRANGE', key, '-', bound .. '-18446744073709551615', 'COUNT', 1000)
   for _, entry in ipairs(entries) do redis.call('XDEL', key, entry[1]) end

@@ -2,7 +2,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CurfewError } from '../../core/errors.ts'
 import { HAPROXY_MAPS, type HaproxyEntry, type HaproxyMap, isOurs } from './haproxy-keys.ts'
-import { HaproxyRuntime } from './haproxy-runtime.ts'
+import { type Ask, HaproxyRuntime } from './haproxy-runtime.ts'
 
 /** One line of a map with HAProxy's own reference, by which exactly this entry can be removed. */
 export interface MapLine extends HaproxyEntry {
@@ -77,8 +77,12 @@ export class HaproxyMaps {
     if (!/^[0-9a-f]{64}$/.test(entry.key) || !COMMAND_SAFE.test(entry.value)) {
       throw new CurfewError('GATEWAY_REFUSED', 'a HAProxy map entry may hold command-safe characters only')
     }
+    await this.#runtime.session(stop, (ask) => this.#upsert(entry, ask))
+  }
+
+  async #upsert(entry: HaproxyEntry, ask: Ask): Promise<void> {
     const file = this.#file(entry.map)
-    const found = await this.#ask(`get map ${file} ${entry.key}`, stop)
+    const found = await ask(`get map ${file} ${entry.key}`)
     let command: string
     if (/, found=no\b/.test(found)) command = 'add map'
     else if (/, found=yes\b/.test(found)) command = 'set map'
@@ -91,10 +95,10 @@ export class HaproxyMaps {
         throw new CurfewError('GATEWAY_CONFLICT', message)
       }
     }
-    const answer = await this.#ask(`${command} ${file} ${entry.key} ${entry.value}`, stop)
+    const answer = await ask(`${command} ${file} ${entry.key} ${entry.value}`)
     if (answer.startsWith('entry not found')) {
       // It went away between the question and the change.
-      const added = await this.#ask(`add map ${file} ${entry.key} ${entry.value}`, stop)
+      const added = await ask(`add map ${file} ${entry.key} ${entry.value}`)
       if (added !== '') throw this.#refused('add map', added)
     } else if (answer !== '') throw this.#refused(command, answer)
   }

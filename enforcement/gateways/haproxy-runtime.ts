@@ -1,4 +1,4 @@
-import { createConnection } from 'node:net'
+import { createConnection, type Socket } from 'node:net'
 import { CurfewError } from '../../core/errors.ts'
 
 /** Bound of one answer: far above a map of 10,000 rules. */
@@ -20,45 +20,92 @@ function stopped(socketPath: string, stop: AbortSignal): CurfewError {
   return new CurfewError('ABORTED', `HAProxy at ${socketPath}: the call was stopped`, { cause: reason })
 }
 
+/** What HAProxy says when it waits for the next command. Answers hold no line that starts so. */
+const PROMPT = '\n> '
+
+/** Asks for one command and gives its answer without the empty line that closes it. */
+export type Ask = (line: string) => Promise<string>
+
 /**
- * Sends one command to HAProxy's Runtime API over its unix socket and returns the answer without its closing
- * empty line (HAProxy management guide, section 9.3). The caller vouches that the line holds no text from
- * outside: `;` and line feeds separate commands. Throws `GATEWAY_UNREACHABLE` when the socket is closed, hangs
- * or breaks off before the empty line that ends every answer, `ABORTED` when `stop` fires.
+ * One connection to HAProxy's Runtime API over its unix socket, in interactive mode (HAProxy management guide,
+ * section 9.3): each round trip costs a turn of the event loop, and one connection per command would cost three.
  */
-function runtimeCommand(socketPath: string, line: string, stops: Stops, stop: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    if (stop.aborted) {
-      reject(stopped(socketPath, stop))
-      return
-    }
-    const chunks: Buffer[] = []
-    let size = 0
-    const socket = createConnection({ path: socketPath })
-    const settle = (act: () => void) => {
-      stops.off(stop, onAbort)
-      socket.destroy()
-      act()
-    }
-    const onAbort = () => settle(() => reject(stopped(socketPath, stop)))
+class Connection {
+  readonly #socketPath: string
+  readonly #socket: Socket
+  readonly #release: () => void
+  #chunks: Buffer[] = []
+  #size = 0
+  /** Whether the prompt came that answers the wish for prompts. */
+  #greeted = false
+  #failure: CurfewError | null = null
+  #waiting: { resolve: (answer: string) => void; reject: (error: CurfewError) => void } | null = null
+
+  constructor(socketPath: string, stops: Stops, stop: AbortSignal) {
+    this.#socketPath = socketPath
+    this.#socket = createConnection({ path: socketPath })
+    const onAbort = () => this.#fail(stopped(socketPath, stop))
     stops.on(stop, onAbort)
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () =>
-      settle(() => reject(failure(socketPath, 'no answer within 5 s'))),
-    )
-    socket.on('error', (error) => settle(() => reject(failure(socketPath, error.message, error))))
-    socket.on('data', (chunk) => {
-      chunks.push(chunk)
-      size += chunk.length
-      if (size > MAX_ANSWER_BYTES) settle(() => reject(failure(socketPath, 'answer longer than 32 MiB')))
+    this.#release = () => stops.off(stop, onAbort)
+    const broken = (why: string, cause?: unknown) => this.#fail(failure(socketPath, why, cause))
+    this.#socket.setTimeout(ANSWER_TIMEOUT_MS, () => broken('no answer within 5 s'))
+    this.#socket.on('error', (error) => broken(error.message, error))
+    this.#socket.on('end', () => broken('the answer broke off'))
+    this.#socket.on('data', (chunk) => this.#data(chunk))
+    this.#socket.write('prompt\n')
+  }
+
+  ask(line: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure)
+      this.#waiting = { resolve, reject }
+      this.#socket.write(`${line}\n`)
     })
-    socket.on('end', () => {
-      const text = Buffer.concat(chunks).toString('utf8')
-      if (text === '\n') settle(() => resolve(''))
-      else if (text.endsWith('\n\n')) settle(() => resolve(text.slice(0, -2)))
-      else settle(() => reject(failure(socketPath, 'the answer broke off')))
-    })
-    socket.write(`${line}\n`)
-  })
+  }
+
+  close(): void {
+    this.#release()
+    this.#socket.destroy()
+  }
+
+  #data(chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.#size += chunk.length
+    if (this.#size > MAX_ANSWER_BYTES) this.#fail(failure(this.#socketPath, 'answer longer than 32 MiB'))
+    if (!this.#greeted) this.#greet()
+    if (this.#failure !== null) return
+    // The prompt may come in two pieces.
+    if (!Buffer.concat(this.#chunks.slice(-PROMPT.length)).toString('latin1').endsWith(PROMPT)) return
+    const text = Buffer.concat(this.#chunks).toString('utf8').slice(0, -2)
+    this.#keep(Buffer.alloc(0))
+    const waiting = this.#waiting
+    this.#waiting = null
+    if (text === '\n') waiting?.resolve('')
+    else if (text.endsWith('\n\n')) waiting?.resolve(text.slice(0, -2))
+    else waiting?.reject(failure(this.#socketPath, 'the answer broke off'))
+  }
+
+  /** Takes away the prompt that answers the wish for prompts. */
+  #greet(): void {
+    const text = Buffer.concat(this.#chunks)
+    if (text.length < PROMPT.length) return
+    if (text.toString('latin1', 0, PROMPT.length) !== PROMPT)
+      this.#fail(failure(this.#socketPath, 'it gives no prompt'))
+    this.#greeted = true
+    this.#keep(text.subarray(PROMPT.length))
+  }
+
+  #keep(rest: Buffer): void {
+    this.#chunks = [rest]
+    this.#size = rest.length
+  }
+
+  #fail(error: CurfewError): void {
+    this.#failure ??= error
+    this.#waiting?.reject(this.#failure)
+    this.#waiting = null
+    this.close()
+  }
 }
 
 /** One listener per signal, however many commands wait for it: a call may need one per rule. */
@@ -102,11 +149,27 @@ export class HaproxyRuntime {
     this.socketPath = socketPath
   }
 
-  /** See {@link runtimeCommand}. */
-  async command(line: string, stop: AbortSignal): Promise<string> {
+  /** Asks one command; see {@link session}. */
+  command(line: string, stop: AbortSignal): Promise<string> {
+    return this.session(stop, (ask) => ask(line))
+  }
+
+  /**
+   * Asks several commands, one after the other, over one connection, so of one process of HAProxy. The caller
+   * vouches that no line holds text from outside: `;` and line feeds separate commands. Throws
+   * `GATEWAY_UNREACHABLE` when the socket is closed, hangs or breaks off before the end of an answer, `ABORTED`
+   * when `stop` fires.
+   */
+  async session<T>(stop: AbortSignal, work: (ask: Ask) => Promise<T>): Promise<T> {
     await this.#turn(stop)
     try {
-      return await runtimeCommand(this.socketPath, line, this.#stops, stop)
+      if (stop.aborted) throw stopped(this.socketPath, stop)
+      const connection = new Connection(this.socketPath, this.#stops, stop)
+      try {
+        return await work((line) => connection.ask(line))
+      } finally {
+        connection.close()
+      }
     } finally {
       this.#busy--
       this.#waiting.shift()?.()

@@ -3,6 +3,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import { CurfewError } from '../../../core/errors.ts'
 import { haproxyCounter } from '../../../enforcement/gateways/haproxy-counter.ts'
@@ -55,18 +56,15 @@ async function haproxy(): Promise<Gateway> {
   const socketPath = join(folder, 's')
   let pid = 10
   const gateway = { served: 0 as number | null }
+  const answer = (line: string): string => {
+    const { served } = gateway
+    if (line === 'prompt') return '\n> '
+    if (served === null) return 'Unknown command\n\n> '
+    const table = `${COLUMNS}\napi,FRONTEND,,,9,9,,9,${served + 2},\nmetrics,FRONTEND,,,1,1,,1,77,\nupstream,BACKEND,0,0,2,9,9,9,,\n`
+    return line.startsWith('show stat') ? `${table}\n> ` : `Name: HAProxy\nPid: ${pid}\nCumReq: 9\n\n> `
+  }
   const server = createServer((socket) => {
-    socket.on('data', (line) => {
-      const { served } = gateway
-      const table = `${COLUMNS}\napi,FRONTEND,,,9,9,,9,${(served ?? 0) + 2},\nmetrics,FRONTEND,,,1,1,,1,77,\nupstream,BACKEND,0,0,2,9,9,9,,\n`
-      if (served === null) socket.end('Unknown command\n\n')
-      else
-        socket.end(
-          line.toString().startsWith('show stat')
-            ? `${table}\n`
-            : `Name: HAProxy\nPid: ${pid}\nCumReq: 9\n\n`,
-        )
-    })
+    createInterface(socket).on('line', (line) => socket.write(answer(line)))
   })
   await new Promise<void>((resolve) => server.listen(socketPath, resolve))
   return Object.assign(gateway, {

@@ -206,6 +206,26 @@ describe.skipIf(!available)('a Redis store', () => {
     await owner.commit(commitOf(1))
   })
 
+  it('tells an emptied server from another owner, whatever it was asked to write', async () => {
+    const { url, port } = await redis()
+    const owner = await (await storeOf({ url })).open(0)
+    await owner.commit(commitOf(0))
+    await run('redis-cli', ['-p', String(port), 'flushall'])
+    const entry = { id: 'a', kind: 'alert', body: '{}' } as const
+    for (const write of [
+      () => owner.commit(commitOf(1)),
+      () => owner.appendOutbox([entry], 1),
+      () => owner.appendControl({ afterOffset: 1, kind: 'settings', body: '{}' }),
+      () => owner.settleRequests(['a']),
+      () => owner.trim(0, 0),
+    ]) {
+      const refused = write()
+      await expect(refused).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
+      await expect(refused).rejects.toThrow('the state store was emptied while Curfew ran')
+    }
+    expect((await run('redis-cli', ['-p', String(port), 'dbsize'])).stdout.trim()).toBe('0')
+  })
+
   it('commits and scans more keys than one Lua call takes', async () => {
     const { url } = await redis()
     const store = await storeOf({ url })
