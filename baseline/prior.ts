@@ -1,4 +1,5 @@
 import { CELLS } from './layout.ts'
+import { OPERATIONS } from './operations.ts'
 
 /**
  * What is known about the callers of all tenants: how the means of principals spread, how
@@ -15,6 +16,8 @@ export interface Prior {
   readonly within: Float64Array
   /** Share of active hours per hour of the week; adds up to 1. */
   readonly hours: Float64Array
+  /** Share of calls per operation bucket, each principal-day weighing the same; adds up to 1. */
+  readonly operations: Float64Array
 }
 
 /** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */
@@ -24,6 +27,8 @@ export const MIN_WINDOWS_IN_PRIOR = 5
 /** Principals that the built-in prior is worth, so that three early callers do not define normal. */
 const BUILT_IN_WEIGHT = 8
 const HOURS_WEIGHT = 336
+/** Units of calls (1,024 per principal-day) that equal shares of all operations are worth. */
+const OPERATIONS_WEIGHT = 8 * 1024
 const MIN_BETWEEN = 1
 const MIN_WITHIN = 0.15
 const MAX_WITHIN = 4
@@ -41,6 +46,8 @@ export interface PriorSums {
   readonly within: Float64Array
   /** Active hours, per hour of the week. */
   readonly hours: Float64Array
+  /** Units of calls, per operation bucket. */
+  readonly operations: Float64Array
 }
 
 export function emptyPriorSums(): PriorSums {
@@ -50,6 +57,7 @@ export function emptyPriorSums(): PriorSums {
     squares: new Float64Array(CELLS),
     within: new Float64Array(CELLS),
     hours: new Float64Array(168),
+    operations: new Float64Array(OPERATIONS),
   }
 }
 
@@ -93,21 +101,27 @@ export function cutPrior(sums: PriorSums, version: number): Prior {
     const own = n === 0 ? 0 : sums.within[cell]! / n / STEPS
     within[cell] = Math.max(MIN_WITHIN, k * own + (1 - k) * BUILT_IN_WITHIN)
   }
-  return { version, center, between, within, hours: cutHours(sums.hours) }
+  const hours = cutShares(sums.hours, HOURS_WEIGHT)
+  return {
+    version,
+    center,
+    between,
+    within,
+    hours,
+    operations: cutShares(sums.operations, OPERATIONS_WEIGHT),
+  }
 }
 
-function cutHours(hours: Float64Array): Float64Array {
+/** Shares of counts, mixed with equal shares of this weight. */
+function cutShares(counts: Float64Array, weight: number): Float64Array {
   let total = 0
-  for (const h of hours) total += h
-  const share = new Float64Array(168)
-  for (let h = 0; h < 168; h++) {
-    share[h] = (hours[h]! + HOURS_WEIGHT / 168) / (total + HOURS_WEIGHT)
-  }
-  return share
+  for (const c of counts) total += c
+  const equal = weight / counts.length
+  return counts.map((c) => (c + equal) / (total + weight))
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168
+export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
   const out = new Float64Array(PRIOR_SUMS_LENGTH)
@@ -116,6 +130,7 @@ export function encodePriorSums(sums: PriorSums): Float64Array {
   out.set(sums.squares, 2 * CELLS)
   out.set(sums.within, 3 * CELLS)
   out.set(sums.hours, 4 * CELLS)
+  out.set(sums.operations, 4 * CELLS + 168)
   return out
 }
 
@@ -125,6 +140,7 @@ export function decodePriorSums(values: Float64Array): PriorSums {
     sum: values.slice(CELLS, 2 * CELLS),
     squares: values.slice(2 * CELLS, 3 * CELLS),
     within: values.slice(3 * CELLS, 4 * CELLS),
-    hours: values.slice(4 * CELLS, PRIOR_SUMS_LENGTH),
+    hours: values.slice(4 * CELLS, 4 * CELLS + 168),
+    operations: values.slice(4 * CELLS + 168, PRIOR_SUMS_LENGTH),
   }
 }

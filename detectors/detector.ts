@@ -37,6 +37,13 @@ export interface Detector {
   readonly weight: number
   /** OWASP API Security Top 10 (2023) items that this surprise points to. */
   readonly owasp: readonly string[]
+  /**
+   * Takes note of a call before it is judged, whoever it may turn out to speak for, as the running windows do;
+   * may change only its section. Absent where the baseline's totals are enough.
+   */
+  observe?(question: Question, section: Section): void
+  /** An incident of this caller ended: what has been told must not be held against it again. */
+  settle?(profile: ProfileView, section: Section): void
   /** -log10 of a tail probability (>= 0, at most MAX_SURPRISE), or ABSTAIN. */
   score(question: Question, section: Section): number
   /** Why, in numbers, strongest first, at most 4; empty when it abstains. Weights add up to 1. */

@@ -83,13 +83,14 @@ function tailOf(counts: Float64Array, builtInWeight: number, model: Float64Array
   let above = total
   const cut = Math.max(1e-3, OBSERVATIONS_BEYOND * (total === 0 ? 1 : unitOf(builtInWeight) / total))
   let anchor = BINS
-  for (let bin = 0; bin < BINS; bin++) {
+  for (let bin = 0; bin < BINS && anchor === BINS; bin++) {
     const share = (above + builtInWeight * model[bin]!) / (total + builtInWeight)
     out[bin] = -Math.log10(share)
-    if (anchor === BINS && total > 0 && above / total < cut) anchor = bin
+    // What lies beyond is drawn from here, so its logarithms are not worth taking.
+    if (cut <= 1 && total > 0 && above / total < cut) anchor = bin
     above -= counts[bin]!
   }
-  if (anchor === BINS || anchor === 0) return out
+  if (anchor === BINS) return out
   const reach = Math.min(anchor, BINS_PER_DECADE)
   const slope = Math.max(
     MIN_SLOPE,

@@ -4,10 +4,17 @@ import type { VerdictPart } from '../core/opinion.ts'
 /** Correlation assumed between detectors: they watch the same caller, so their evidence is not independent. */
 const CORRELATION = 0.2
 
+/** Share of the harmonic mean in the mean of the two p-values. */
+const HARMONIC_WEIGHT = 0.8
+/** Share of the error kept for the harmonic mean alone: a lone strong signal pays a decade for the others' silence. */
+const ALONE_SHARE = 0.1
+
 /**
- * Combines detectors into one surprise. Half is the harmonic mean p-value, which keeps a single strong
- * signal and holds under any dependence (Wilson 2019); half is weighted Stouffer with correlation, which
- * rewards agreement (Strube 1985). Their average as p-values is valid because each of them is.
+ * Combines detectors into one surprise. The harmonic mean p-value holds under any dependence (Wilson 2019);
+ * weighted Stouffer with correlation rewards agreement (Strube 1985). Their weighted mean is valid because each of
+ * them is, but it is never much below the larger, so silent detectors would outvote a loud one. Hence the stronger
+ * of the mean and the harmonic p-value alone counts, each paying for its share of the error (weighted
+ * Bonferroni, Genovese, Roeder, Wasserman, Biometrika 93 (2006) 509).
  * Null when every detector abstained. Recomputing from the parts gives the identical number.
  */
 export function combine(parts: readonly VerdictPart[]): number | null {
@@ -27,7 +34,9 @@ export function combine(parts: readonly VerdictPart[]): number | null {
   const variance = squares + CORRELATION * (weights * weights - squares)
   const stouffer = normalSurprise(zSum / Math.sqrt(variance))
   const weaker = Math.min(harmonic, stouffer)
-  const stronger = Math.max(harmonic, stouffer)
-  const combined = weaker + Math.log10(2 / (1 + 10 ** (weaker - stronger)))
+  // In decades above the larger p-value, so that nothing underflows.
+  const mean = HARMONIC_WEIGHT * 10 ** (weaker - harmonic) + (1 - HARMONIC_WEIGHT) * 10 ** (weaker - stouffer)
+  const together = weaker - Math.log10(mean) + Math.log10(1 - ALONE_SHARE)
+  const combined = Math.max(together, harmonic + Math.log10(ALONE_SHARE))
   return Math.max(0, Math.min(MAX_SURPRISE, combined))
 }

@@ -45,6 +45,12 @@ export class Judge {
     this.spare = detectors.map((d) => ({ detector: d.name, surprise: 0, weight: d.weight }))
   }
 
+  /** Lets detectors that keep running evidence take note of a call that is about to be judged. */
+  observe(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): void {
+    const question = this.ask(event, profile, prior, newHour)
+    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.observe?.(question, this.sections[i]!)
+  }
+
   /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
   score(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): number | null {
     const question = this.ask(event, profile, prior, newHour)
@@ -65,6 +71,11 @@ export class Judge {
   learn(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): void {
     const question = this.ask(event, profile, prior, newHour)
     for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.learn(question, this.sections[i]!)
+  }
+
+  /** Drops running evidence of a caller whose incident ended. */
+  settle(profile: ProfileView): void {
+    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.settle?.(profile, this.sections[i]!)
   }
 
   /** Reasons of the last judgement, strongest detector first; their weights add up to 1. */

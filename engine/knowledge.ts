@@ -1,3 +1,4 @@
+import { OPERATIONS } from '../baseline/operations.ts'
 import {
   cutPrior,
   decodePriorSums,
@@ -152,14 +153,14 @@ export class KnowledgeKeeper {
     return { frozen, sums }
   }
 
+  /** Takes what {@link export} gave, of this or an earlier release. */
   restore(frozen: Float64Array, sums: Float64Array, taken: Taken | null): void {
-    const length = sums.length
     this.taken = taken
-    assignSums(this.sums, decodeSums(sums))
+    assignSums(this.sums, decodeSums(withOperations(sums)))
     this.boundary = frozen[1]!
-    this.adoptedPrior = frozen.slice(3, 3 + length)
-    this.activeSums = frozen.slice(3 + length, 3 + 2 * length)
-    this.pendingSums = frozen[2] === 1 ? frozen.slice(3 + 2 * length) : null
+    this.adoptedPrior = rowOf(frozen, 0)
+    this.activeSums = rowOf(frozen, 1)
+    this.pendingSums = frozen[2] === 1 ? rowOf(frozen, 2) : null
     const version = frozen[0]!
     const adopted = decodeSums(this.adoptedPrior)
     this.active = {
@@ -174,8 +175,23 @@ export class KnowledgeKeeper {
 
 /** The prior in force as {@link KnowledgeKeeper.export} froze it, for readers that own no partition. */
 export function frozenPrior(frozen: Float64Array): Prior {
+  return cutPrior(decodeSums(rowOf(frozen, 0)).prior, frozen[0]!)
+}
+
+/** One of the three rows of sums in a frozen export. */
+function rowOf(frozen: Float64Array, row: number): Float64Array {
   const length = (frozen.length - 3) / 3
-  return cutPrior(decodeSums(frozen.slice(3, 3 + length)).prior, frozen[0]!)
+  return withOperations(frozen.slice(3 + row * length, 3 + (row + 1) * length))
+}
+
+/** Sums as they are encoded now: earlier ones knew no operations, which stand behind the rest of the prior's. */
+function withOperations(values: Float64Array): Float64Array {
+  if (values.length !== SUMS_LENGTH - OPERATIONS) return values
+  const before = PRIOR_SUMS_LENGTH - OPERATIONS
+  const out = new Float64Array(SUMS_LENGTH)
+  out.set(values.subarray(0, before))
+  out.set(values.subarray(before), PRIOR_SUMS_LENGTH)
+  return out
 }
 
 /** The latest cut of a partition's own sums, from what {@link KnowledgeKeeper.export} froze. */
@@ -187,8 +203,9 @@ export interface Cut {
 
 /** Reads the latest cut; null when there is none yet, or one of a release with other sums. */
 export function frozenCut(frozen: Float64Array): Cut | null {
-  if (frozen.length !== 3 + 3 * SUMS_LENGTH || frozen[2] !== 1) return null
-  return { cutAt: frozen[1]! * BOUNDARY_MS, sums: frozen.slice(3 + 2 * SUMS_LENGTH) }
+  if (frozen[2] !== 1) return null
+  const sums = rowOf(frozen, 2)
+  return sums.length === SUMS_LENGTH ? { cutAt: frozen[1]! * BOUNDARY_MS, sums } : null
 }
 
 function isMaterial(before: Prior, after: Prior): boolean {
@@ -199,6 +216,9 @@ function isMaterial(before: Prior, after: Prior): boolean {
   }
   for (let h = 0; h < 168; h++) {
     if (Math.abs(before.hours[h]! - after.hours[h]!) > MATERIAL_CHANGE / 168) return true
+  }
+  for (let o = 0; o < before.operations.length; o++) {
+    if (Math.abs(before.operations[o]! - after.operations[o]!) > MATERIAL_CHANGE) return true
   }
   return false
 }
@@ -228,6 +248,7 @@ function assignSums(target: Sums, source: Sums): void {
   target.prior.squares.set(source.prior.squares)
   target.prior.within.set(source.prior.within)
   target.prior.hours.set(source.prior.hours)
+  target.prior.operations.set(source.prior.operations)
   target.calibration.events.set(source.calibration.events)
   target.calibration.dayMaxima.set(source.calibration.dayMaxima)
 }

@@ -49,6 +49,8 @@ export interface PartitionOptions {
 
 /** A new maximum must exceed the old by this much before reasons are worked out anew. */
 const WORTH_EXPLAINING = 0.1
+/** Unreadable lines have no false-alarm budget: a rise below this surprise opens nothing. */
+const LEAST_RISE = 3.5
 /** Rung of a revoked token: further refusals only show that the revocation holds. */
 const TOKEN_REVOKED = 3
 
@@ -166,7 +168,7 @@ export class Partition {
   unreadable(report: UnreadableLines): void {
     const at = Number.isFinite(report.receivedAt) ? report.receivedAt : this.now
     const rises = this.unreadableLines.take(report, at, (key) => this.book.ofKey(key) !== undefined)
-    const least = this.settings.values.minIncidentSurprise
+    const least = Math.max(LEAST_RISE, this.settings.values.minIncidentSurprise)
     // Without any idea of the time nothing can be dated; the lines count all the same.
     if (at <= 0) return
     for (const rise of rises) {
@@ -203,6 +205,7 @@ export class Partition {
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
     const { prior } = active
     if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== prior.version + 1) derive(view, prior)
+    judge.observe(event, view, prior, newHour)
     const surprise = judge.score(event, view, prior, newHour)
     if (surprise === null) {
       // Whoever abstains because it knows too little must still be taught.
@@ -211,7 +214,7 @@ export class Partition {
     }
     outcome.surprise = surprise
     outcome.calibration = active.calibration
-    sample(view, surprise, population)
+    sample(event, view, surprise, population)
     if (surprise >= population.threshold) this.hostile(event, view, at, surprise, population, incident)
     else if (teaches(incident)) judge.learn(event, view, prior, newHour)
   }
@@ -317,6 +320,7 @@ export class Partition {
     if (byPerson) trustAgain(view)
     // What has been told and ended is not told again because the day's totals still contain it.
     resetTainted(view)
+    this.judge.settle(view)
     this.residents.touch(slot)
   }
 

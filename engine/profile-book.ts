@@ -1,7 +1,9 @@
 import { CORE, DERIVED } from '../baseline/layout.ts'
+import { operationOf } from '../baseline/operations.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { advance, countActiveDay, type QuarantinedWindows } from '../baseline/windows.ts'
+import type { AccessEvent } from '../core/event.ts'
 import { DAY_MS } from '../core/time.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
 import { binOf, UNITS_PER_DAY } from './calibration.ts'
@@ -67,8 +69,13 @@ function closeDay(view: ProfileView, day: number, { knowledge }: Population): vo
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
 
-/** Adds the surprise to the calibration so that every principal-day weighs about the same. */
-export function sample(view: ProfileView, surprise: number, { knowledge, threshold }: Population): void {
+/** Adds the surprise to the calibration, and the operation to what is usual, so that every principal-day weighs about the same. */
+export function sample(
+  event: AccessEvent,
+  view: ProfileView,
+  surprise: number,
+  { knowledge, threshold }: Population,
+): void {
   const f = (view.base + CORE.dayMaxSurprise) / 4
   if (surprise > view.f32[f]!) view.f32[f] = surprise
   const usual = view.u32[(view.base + CORE.previousDayEvents) / 4]!
@@ -76,5 +83,7 @@ export function sample(view: ProfileView, surprise: number, { knowledge, thresho
   if (usual === 0 || today > 4 * usual || surprise >= threshold) return
   const every = Math.ceil(usual / UNITS_PER_DAY)
   if (every > 1 && today % every !== 0) return
-  knowledge.sums.calibration.events[binOf(surprise)]! += Math.floor((UNITS_PER_DAY * every) / usual)
+  const units = Math.floor((UNITS_PER_DAY * every) / usual)
+  knowledge.sums.calibration.events[binOf(surprise)]! += units
+  knowledge.sums.prior.operations[operationOf(event)]! += units
 }

@@ -22,7 +22,7 @@ export const SETTING_SPECS = {
     largerLoosens: false,
   },
   minIncidentSurprise: {
-    default: 3.5,
+    default: 2,
     min: 1,
     max: 30,
     unit: '-log10 p',
@@ -30,7 +30,7 @@ export const SETTING_SPECS = {
     largerLoosens: true,
   },
   throttleSurprise: {
-    default: 6,
+    default: 7,
     min: 2,
     max: 40,
     unit: '-log10 p',

@@ -19,11 +19,30 @@ export function summarise(incident: Incident): string {
   if (lines !== undefined) return `${incident.entity.id}: ${linesText(lines)}`
   const volume = mostTelling(incident.reasons.filter((r) => r.detector === 'volume'))
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
+  const unlike = incident.reasons.filter((r) => r.detector === 'novelty' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
-  if (volume !== undefined) parts.push(volumeText(volume))
+  const isOnlyThing = hours === undefined && unlike.length === 0
+  if (volume !== undefined && (isOnlyThing || volume.surprise >= MIN_MENTIONED))
+    parts.push(volumeText(volume))
   if (hours !== undefined)
     parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
+  if (unlike.length > 0) parts.push(`unlike itself: ${unlike.map(noveltyText).join(', ')}`)
+  if (parts.length === 0) parts.push('many small deviations from its habits')
   return `${incident.entity.id}: ${parts.join('; ')}`
+}
+
+const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const
+
+function noveltyText({ feature, expected }: Reason): string {
+  const kind = feature.slice(0, feature.indexOf('/'))
+  const value = feature.slice(kind.length + 1)
+  if (kind === 'operation') return `${value} (usually ${percent(expected)} of its calls)`
+  if (kind === 'hour-of-day') return `active at ${value}`
+  return `${NEW[kind as keyof typeof NEW]} that it did not use before`
+}
+
+function percent(share: number): string {
+  return share < 0.001 ? 'below 0.1 %' : `${Number((100 * share).toPrecision(2))} %`
 }
 
 /** Records are what people think in: they go first unless something else is far stronger. */

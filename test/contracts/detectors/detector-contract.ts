@@ -1,6 +1,7 @@
 import { MAX_SURPRISE } from '../../../baseline/tail.ts'
 import type { AccessEvent } from '../../../core/event.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
+import volume from '../../../detectors/volume.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
   burst,
@@ -181,10 +182,38 @@ export const DETECTOR_CHECKS: readonly DetectorCheck[] = [
     },
   },
   {
+    name: 'observe and settle write only to its section',
+    check({ detector }) {
+      const sectionsOf: Asked[] = []
+      const noting: Detector = {
+        ...detector,
+        observe(question, section) {
+          const asked = { question, section }
+          if (sectionsOf.length === 0) sectionsOf.push({ question: { ...question }, section })
+          const before = bytesOf(asked)
+          detector.observe?.(question, section)
+          unchanged(before, bytesOf(asked), 'observe', section)
+        },
+        settle(profile, section) {
+          const asked = { question: { ...sectionsOf[0]!.question, profile }, section }
+          const before = bytesOf(asked)
+          detector.settle?.(profile, section)
+          unchanged(before, bytesOf(asked), 'settle', section)
+        },
+      }
+      const engine = partition({ detectors: [volume, neighbour('front'), noting, neighbour('back')] })
+      for (const event of [...NORMAL, ...PLANTED]) engine.step(event)
+      const incidents = [...engine.book.openIncidents()]
+      if (incidents.length === 0) fail('the planted night opened no incident to settle')
+      for (const { id } of incidents) engine.close(id, 'dismiss')
+    },
+  },
+  {
     name: 'uses no clock, no chance and no timer',
     check({ detector }) {
       ask(detector, [...NORMAL, ...PLANTED.slice(0, 50)], ({ question, section }) => {
         withoutAmbience(() => {
+          detector.observe?.(question, section)
           detector.score(question, section)
           detector.explain(question, section)
         })

@@ -8,6 +8,7 @@ import { methodNovelty } from './method-novelty.ts'
 const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   volume: /^(requests|records|bytes)\/(1m|10m|1h|1d)$/,
   'off-hours': /^hour-of-week\/Sun 03:00 UTC$/,
+  novelty: /^hour-of-day\/03:00 UTC$/,
   'method-novelty': /^methods\/DELETE$/,
 }
 
@@ -115,6 +116,25 @@ const TWINS: readonly (readonly [string, string, Detector])[] = [
     {
       ...methodNovelty,
       learn: (question, section) => learn(question, { ...section, offset: section.offset - 8 }),
+    },
+  ],
+  [
+    'a note written to its neighbour',
+    'observe and settle write only to its section',
+    {
+      ...methodNovelty,
+      observe: ({ profile }, { offset }) => {
+        profile.u32[(profile.base + offset + 8) / 4]! += 1
+      },
+    },
+  ],
+  [
+    'a settlement that empties its neighbour',
+    'observe and settle write only to its section',
+    {
+      ...methodNovelty,
+      settle: (profile, { offset }) =>
+        void profile.bytes.fill(255, profile.base + offset - 8, profile.base + offset),
     },
   ],
   [

@@ -229,6 +229,24 @@ describe('a verdict', () => {
   })
 })
 
+describe('the combination', () => {
+  const parts = (...surprises: number[]) =>
+    surprises.map((surprise, i) => ({ detector: `d${i}`, surprise, weight: i === 1 ? 0.6 : 1 }))
+
+  it('does not let silent detectors outvote a loud one', () => {
+    expect(combine(parts(13, 0.1, 0.1))).toBeGreaterThan(11)
+  })
+
+  it('holds agreement for more than its strongest part alone', () => {
+    expect(combine(parts(3, 3, 3))!).toBeGreaterThan(combine(parts(3, 0.3, 0.3))! + 1)
+  })
+
+  it('is at most the strongest part and what agreement adds, and never negative', () => {
+    expect(combine(parts(0, 0, 0))).toBe(0)
+    expect(combine(parts(300, 0, 300))).toBeLessThanOrEqual(300)
+  })
+})
+
 describe('an incident', () => {
   it('is about the address where nobody was authenticated', () => {
     const event = call(MONDAY, address('203.0.113.9'))
