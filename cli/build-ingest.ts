@@ -168,36 +168,57 @@ export class Ingest {
     else to.unreadable(lines)
   }
 
+  /** Normalises raw records and appends the events to the partitions of their principals. */
+  async normalise(log: EventLog, source: string, records: readonly RawRecord[]): Promise<void> {
+    const packing = this.packing(log, source)
+    for (const record of records) packing.add(record)
+    await log.append(packing.take())
+  }
+
   /**
-   * Normalises raw records and appends the events to the partitions of their principals. With a pace other work
-   * comes in between: then the next records of the source must wait until these are appended.
+   * What {@link normalise} appends, made at a pace that lets other work come in between: the next records of the
+   * source must wait until these are given.
    */
-  async normalise(log: EventLog, source: string, records: readonly RawRecord[], pace?: Pace): Promise<void> {
+  async normalised(
+    log: EventLog,
+    source: string,
+    records: readonly RawRecord[],
+    pace: Pace,
+  ): Promise<ReturnType<Packer['take']>> {
+    const packing = this.packing(log, source)
+    for (const record of records) {
+      const turn = pace.take(record.bytes.length)
+      if (turn !== undefined) await turn
+      packing.add(record)
+    }
+    return packing.take()
+  }
+
+  private packing(log: EventLog, source: string) {
     const packer = new Packer(source)
     const unreadable = new Map<string, UnreadableLines>()
-    for (const record of records) {
-      const { receivedAt } = record
-      const turn = pace?.take(record.bytes.length)
-      if (turn !== undefined) await turn
-      this.parse(source, record, {
-        event: (event) => {
-          const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
-          packer.add(partition, encodeInternal(event), receivedAt)
-        },
-        unreadable: (line) => {
-          const { topic, partition } = line.position
-          const key = JSON.stringify([topic, partition, line.address])
-          unreadable.set(key, { ...line, lines: line.lines + (unreadable.get(key)?.lines ?? 0) })
-        },
-      })
+    return {
+      add: (record: RawRecord): void =>
+        this.parse(source, record, {
+          event: (event) => {
+            const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
+            packer.add(partition, encodeInternal(event), record.receivedAt)
+          },
+          unreadable: (line) => {
+            const { topic, partition } = line.position
+            const key = JSON.stringify([topic, partition, line.address])
+            unreadable.set(key, { ...line, lines: line.lines + (unreadable.get(key)?.lines ?? 0) })
+          },
+        }),
+      take: () => {
+        // In the order of their positions, since what does not lie above the last one counts as delivered again.
+        for (const lines of [...unreadable.values()].sort(byPosition)) {
+          const partition = partitionOf(sourceKey(lines.tenant, source), log.partitions)
+          packer.add(partition, encodeUnreadable(lines), lines.receivedAt)
+        }
+        return packer.take()
+      },
     }
-    // In the order of their positions, since what does not lie above the last one counts as delivered again.
-    for (const lines of [...unreadable.values()].sort(byPosition)) {
-      const partition = partitionOf(sourceKey(lines.tenant, source), log.partitions)
-      packer.add(partition, encodeUnreadable(lines), lines.receivedAt)
-    }
-    const out = packer.take()
-    if (out.length > 0) await log.append(out)
   }
 
   /** Makes pushed messages durable, normalised. */

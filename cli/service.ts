@@ -4,7 +4,6 @@ import { type AdminAddress, type AdminServer, createAdminServer } from '../admin
 import type { AlertSink } from '../alerts/sink.ts'
 import type { StateStore } from '../baseline/store.ts'
 import type { Decision, HoldProof } from '../core/decision.ts'
-import { CurfewError } from '../core/errors.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
 import { DETECTORS } from '../detectors/catalog.ts'
@@ -14,7 +13,6 @@ import { allowedBy } from '../engine/modes.ts'
 import { OutboxReader, type TakeEntry } from '../engine/outbox-reader.ts'
 import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { DeadLetters } from '../ingest/dead-letters.ts'
-import { Pace } from '../ingest/pace.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
@@ -38,6 +36,7 @@ import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { leakNotice } from './notices.ts'
+import { type Pulling, pull } from './pulling.ts'
 import { readinessOf } from './readiness.ts'
 import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
@@ -285,36 +284,17 @@ export class Service {
     }
     const kinds = KINDS_OF_ROLE[role]
     this.pulled = pulledSources(config, kinds, this.opened, clock, stdin, logger)
-    for (const pulled of this.pulled) this.running.push(this.pull(pulled, ingest))
-  }
-
-  /** Reads one source for as long as it goes on; an unreachable one is tried again. */
-  private async pull(pulled: PulledSource, ingest: Ingest): Promise<void> {
-    const { source } = pulled
-    const stop = this.sourcesStop.signal
-    const pace = new Pace()
-    for (let wait = 250; !stop.aborted; wait = Math.min(10_000, wait * 2)) {
-      try {
-        for await (const batch of source.batches(stop)) {
-          if (this.opened.kafka === null) {
-            await this.opened.log.append(batch.records.flatMap((record) => ingest.sealed(pulled, record)))
-          } else await ingest.normalise(this.opened.log, source.name, batch.records, pace)
-          await batch.ack()
-          wait = 250
-          this.sourcesReadable = true
-        }
-        return
-      } catch (error) {
-        if (stop.aborted) return
-        if (!(error instanceof CurfewError) || !error.retriable) return this.fail(error)
-        this.sourcesReadable = false
-        this.parts.logger.warn(
-          { source: source.name, detail: error.message },
-          'source cannot be read, trying again',
-        )
-        await new Promise((resolve) => setTimeout(resolve, wait))
-      }
+    const pulling: Pulling = {
+      opened: this.opened,
+      ingest,
+      logger,
+      stop: this.sourcesStop.signal,
+      readable: (is) => {
+        this.sourcesReadable = is
+      },
+      fail: (error) => this.fail(error),
     }
+    for (const pulled of this.pulled) this.running.push(pull(pulled, pulling))
   }
 
   private async take(kind: string, body: string): Promise<void> {

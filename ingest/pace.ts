@@ -1,5 +1,5 @@
-/** A millisecond's work or less: some 16 lines of 1 kB, each parsed or judged in 30 to 60 microseconds. */
-const BYTES_PER_TURN = 16_384
+/** Some 4 lines of 1 kB, each parsed or judged in 30 to 60 microseconds: far less than a round trip takes. */
+const BYTES_PER_TURN = 4_096
 
 interface Waiting {
   readonly bytes: number

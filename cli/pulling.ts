@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CurfewError } from '../core/errors.ts'
+import type { Logger } from '../engine/worker.ts'
+import { Pace } from '../ingest/pace.ts'
+import type { Ingest, PulledSource } from './build-ingest.ts'
+import type { OpenedLog } from './build-storage.ts'
+
+export interface Pulling {
+  readonly opened: OpenedLog
+  readonly ingest: Ingest
+  readonly logger: Logger
+  readonly stop: AbortSignal
+  /** Told whether the sources can be read. */
+  readonly readable: (is: boolean) => void
+  /** Called when a source cannot be read and trying again will not help. */
+  readonly fail: (error: unknown) => void
+}
+
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 10_000
+
+/** Reads one source for as long as it goes on; an unreachable one is tried again. */
+export async function pull(pulled: PulledSource, parts: Pulling): Promise<void> {
+  const { stop, logger, readable, fail } = parts
+  const pace = new Pace()
+  let wait = RETRY_MIN_MS
+  const appended = () => {
+    wait = RETRY_MIN_MS
+    readable(true)
+  }
+  while (!stop.aborted) {
+    try {
+      await readOn(pulled, parts, pace, appended)
+      return
+    } catch (error) {
+      if (stop.aborted) return
+      if (!(error instanceof CurfewError) || !error.retriable) return fail(error)
+      readable(false)
+      logger.warn(
+        { source: pulled.source.name, detail: error.message },
+        'source cannot be read, trying again',
+      )
+      await sleep(wait)
+      wait = Math.min(RETRY_MAX_MS, wait * 2)
+    }
+  }
+}
+
+/**
+ * One batch is appended while the next is normalised. Never two at once: one that overtook another which failed
+ * would make that one look as if it were delivered again.
+ */
+async function readOn(
+  pulled: PulledSource,
+  { opened, ingest, stop }: Pulling,
+  pace: Pace,
+  appended: () => void,
+): Promise<void> {
+  const { source } = pulled
+  const reading = new AbortController()
+  let appending: Promise<void> = Promise.resolve()
+  const end = () => reading.abort()
+  // What is under way is acknowledged before the source closes.
+  const finish = () => void appending.then(end, end)
+  stop.addEventListener('abort', finish, { once: true })
+  if (stop.aborted) finish()
+  try {
+    for await (const batch of source.batches(reading.signal)) {
+      if (stop.aborted) continue
+      const entries =
+        opened.kafka === null
+          ? batch.records.flatMap((record) => ingest.sealed(pulled, record))
+          : await ingest.normalised(opened.log, source.name, batch.records, pace)
+      await appending
+      appending = opened.log
+        .append(entries)
+        .then(() => batch.ack())
+        .then(appended)
+      appending.catch(end)
+    }
+  } finally {
+    stop.removeEventListener('abort', finish)
+    await appending
+  }
+}
