@@ -23,6 +23,8 @@ const NAME_TOKEN = new RegExp(
   `eyJ[\\w-]{5,}\\.[\\w-]|\\b(?:bearer|basic)\\s+[\\w+/=.~-]{16,}|\\b${SECRET_NAME}=[^&;\\s]{4,}`,
   'i',
 )
+/** Names without any of these are no tokens; most names are spared the search for one. */
+const MAY_BE_TOKEN = /[\s=%]|eyj/i
 /** Numbers, dates, UUIDs and ULIDs. */
 const PLAIN_ID =
   /^(?:[\d.:TZ-]{1,40}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25})$/i
@@ -53,7 +55,7 @@ export function scrubText(text: string): string {
 
 /** Whether a name is a token after all: a JWT or what follows `Bearer`, or a pair such as `access_token=...`. */
 export function isToken(text: string): boolean {
-  if (text.length < 12) return false
+  if (text.length < 12 || !MAY_BE_TOKEN.test(text)) return false
   return NAME_TOKEN.test(text) || (text.includes('%') && NAME_TOKEN.test(unescaped(text)))
 }
 
