@@ -132,10 +132,19 @@ function period(alert: AlertRecord): Line {
   return [us(`${when}${calls}Tenant `), log(alert.tenant), us('.')]
 }
 
+/** What is new to a caller has no size: what is told is how often it does so. */
+const SHARE_OF_CALLS = 'share of calls'
+
+function shareText(share: number): string {
+  return share < 0.01 ? 'less than 1 %' : `${Math.round(share * 100)} %`
+}
+
 /** `1,250 records in 10 minutes; usually 40, 99 % of the time below 120` */
 function observation(reason: Reason): Line {
   const { name, window } = featureParts(reason.feature)
   const words = name.replace(/[-_]/g, ' ')
+  if (reason.unit === SHARE_OF_CALLS)
+    return [log(words), us('; usually in '), log(shareText(reason.expected)), us(' of its calls')]
   const spans: Span[] = words === reason.unit ? [] : [log(words), us(': ')]
   spans.push(log(quantityText(reason.observed, reason.unit)))
   const usual = quantityText(reason.expected, words === reason.unit && !isScaled(words) ? '' : reason.unit)

@@ -112,6 +112,16 @@ describe('message about an incident', () => {
     expect(why[2]).toContain('3 records; usually 40, 99 % of the time between 2 and 120;')
   })
 
+  it('tells how often a caller does what has no size', () => {
+    const rare = { unit: 'share of calls', observed: 1, range: [0, 1] as const }
+    const hour = reason({ ...rare, feature: 'hour-of-day/03:00 UTC', expected: 0.004 })
+    const route = reason({ ...rare, feature: 'operation/GET /orders/{id}', expected: 0.256, weight: 0.1 })
+    const told = messageText(alertMessage({ alert: alertRecord({ reasons: [hour, route] }) }))
+    const why = told.why.map(plainLine)
+    expect(why[0]).toMatch(/^hour of day\/03:00 UTC; usually in less than 1 % of its calls; /)
+    expect(why[1]).toMatch(/^operation\/GET \/orders\/\{id\}; usually in 26 % of its calls; /)
+  })
+
   it('shows the three heaviest reasons and five decisions, and counts the rest', () => {
     const reasons = [0.1, 0.4, 0.2, 0.3].map((weight) => reason({ weight, detector: `d${weight}` }))
     const decisions = Array.from({ length: 7 }, () => decisionStatus())
