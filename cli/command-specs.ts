@@ -1,3 +1,4 @@
+import { FORMAT_NAMES } from '../ingest/formats/catalog.ts'
 import type { CommandSpec, FlagSpec } from './command.ts'
 
 const config = (fallback: string): FlagSpec => ({
@@ -29,7 +30,7 @@ const format: FlagSpec = {
   kind: 'text',
   placeholder: 'FORMAT',
   description: 'Log format.',
-  allowed: ['kong', 'canonical'],
+  allowed: FORMAT_NAMES,
   fallback: 'the only source of --config, else kong',
 }
 
