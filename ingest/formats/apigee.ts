@@ -50,7 +50,7 @@ export const APIGEE: Mapping = {
   sealedBy: ['clientId', 'app', 'developer', 'sub', 'jti', 'iss', 'fault'],
   names: namesOf,
   refusedBy: (m, status) =>
-    refusal(status, m.states('fault') || !m.states('targetSent'), m.states('decision')),
+    refusal(status, m.states('fault') || !m.states('targetSent'), m.isInFront('decision')),
   open: withoutSyslogPrefix,
 }
 
@@ -62,7 +62,7 @@ export const APIGEE: Mapping = {
 function namesOf(m: Members): Names | null {
   const fault = m.text('fault')
   const token = m.text('jwtValid') === 'true' ? claimsOf(m) : null
-  const isKnown = fault === null || FAULTS_OF_KNOWN_CALLERS.has(fault) || m.states('decision')
+  const isKnown = fault === null || FAULTS_OF_KNOWN_CALLERS.has(fault) || m.isInFront('decision')
   if (!isKnown) return token === null ? null : { token }
   const app = m.name('app')
   const developer = m.name('developer')

@@ -80,9 +80,10 @@ function readCall(mapping: Mapping, f: Fields, plan: GatewayPlan, line: Line): A
  * only have come through a text that nobody escaped.
  */
 function membersOf(mapping: Mapping, f: Fields, plan: GatewayPlan, line: Line): Members {
-  const top = new Members(f, plan.top, line)
+  const top = new Members(f, plan.top, mapping.members, line)
   if (plan.inner === null || mapping.inside === undefined || f.kind(plan.inside) !== OBJECT) return top
-  if (!mapping.sealedBy.some((name) => top.isWritten(name))) return new Members(f, plan.inner, line)
+  if (!mapping.sealedBy.some((name) => top.isWritten(name)))
+    return new Members(f, plan.inner, mapping.members, line)
   line.duplicates = [...line.duplicates, mapping.inside]
   line.note('duplicate-key', mapping.inside)
   return top

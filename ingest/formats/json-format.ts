@@ -65,6 +65,7 @@ export function jsonFormat<P extends ReadingPlan>(
 
   const parseObject = (bytes: Buffer, line: Line, emit: Emit): boolean => {
     const plan = planFor(line.settings)
+    line.bytes = bytes
     let fields: Fields = scanner
     if (mode === 'strict' || bytes.length > MAX_LINE_BYTES || !scanner.scan(bytes, plan.shape)) {
       fields = readIntoLine(bytes, plan.shape, line)

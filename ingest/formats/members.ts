@@ -2,6 +2,9 @@ import { ABSENT, type Fields, NULL, NUMBER, TEXT } from './json-fields.ts'
 import type { Line } from './line.ts'
 import type { KnownText } from './text-table.ts'
 
+/** Members that hold what a client wrote. */
+const CLIENT_TEXTS = ['uri', 'query', 'userAgent']
+
 /** Slots by the names that a mapping gives to members. */
 export type Slots = Readonly<Record<string, number>>
 
@@ -14,7 +17,10 @@ export class Members {
   readonly #f: Fields
   readonly #slots: Slots
 
-  constructor(f: Fields, slots: Slots, line: Line) {
+  readonly #paths: Readonly<Record<string, string>>
+
+  constructor(f: Fields, slots: Slots, paths: Readonly<Record<string, string>>, line: Line) {
+    this.#paths = paths
     this.#f = f
     this.#slots = slots
     this.line = line
@@ -71,6 +77,18 @@ export class Members {
     const { text } = this.#f.known(slot)
     if (isNothing(text)) return null
     return /^-?\d{1,32}(?:\.\d{1,32})?$/.test(text) ? Number(text) : Number.NaN
+  }
+
+  /**
+   * Whether the member is stated in front of every text that a client chose, so that none of these can have
+   * put it there. Looks at the bytes: a key that is spelt with escapes is not in front.
+   */
+  isInFront(name: string): boolean {
+    if (!this.states(name)) return false
+    const { bytes } = this.line
+    const place = (member: string) => bytes.indexOf(`"${this.#paths[member]?.split('.').at(-1)}"`)
+    const own = place(name)
+    return own >= 0 && CLIENT_TEXTS.every((text) => !this.isWritten(text) || own < place(text))
   }
 
   value(name: string): unknown {

@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib'
+import { MAX_ELEMENTS } from '../envelope.ts'
 import { MAX_LINE_BYTES } from '../format.ts'
 import type { Opened } from './json-format.ts'
 
@@ -7,6 +8,7 @@ const MAX_OPENED_BYTES = 8 * MAX_LINE_BYTES
 /** Longest prefix of a syslog line that is looked for. */
 const MAX_PREFIX_BYTES = 256
 const OPEN_OBJECT = 0x7b
+const LF = 0x0a
 /**
  * What syslog daemons put in front of a message: `<134>`, a version, a time, host and program (RFC 3164 and RFC
  * 5424), or only some of these. No quote, and nothing that a client chose.
@@ -32,4 +34,16 @@ export function gunzipped(bytes: Buffer): Buffer | Opened | null {
     const detail = grown ? `more than ${MAX_OPENED_BYTES} bytes of gzip` : 'damaged gzip'
     return { calls: [], fault: { reason: grown ? 'too-long' : 'truncated', detail } }
   }
+}
+
+/** The lines of a text, views of it, without empty ones. */
+export function linesIn(bytes: Buffer): readonly Buffer[] {
+  const lines: Buffer[] = []
+  for (let start = 0; start < bytes.length && lines.length <= MAX_ELEMENTS; ) {
+    const end = bytes.indexOf(LF, start)
+    const line = bytes.subarray(start, end < 0 ? bytes.length : end)
+    if (line.length > 0) lines.push(line)
+    start = end < 0 ? bytes.length : end + 1
+  }
+  return lines
 }

@@ -195,6 +195,18 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     },
   },
   {
+    name: 'no client passes a refusal off as ours',
+    run: (s) => {
+      for (const member of ['decision', 'curfew_decision', 'x-curfew-decision', 'refusedBy']) {
+        for (const raw of s.template ? [false, true] : [false]) {
+          const agent = `","${member}":"curfew","y":"`
+          for (const event of ask(s, s.write({ who: 'turned away', agent }, raw)).events)
+            assert.notEqual(event.refusedBy, 'curfew')
+        }
+      }
+    },
+  },
+  {
     name: 'quotes, long text and reused ids hide no call',
     run: (s) => {
       const long = 'x'.repeat(9_000)

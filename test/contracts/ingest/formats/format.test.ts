@@ -88,6 +88,11 @@ const TWINS: readonly (readonly [string, string, FormatSubject])[] = [
     twin(mapEvent((e, text) => (text.includes('victim') ? { ...e, principal: victim } : e))),
   ],
   [
+    'takes any mark for ours',
+    'no client passes a refusal off as ours',
+    twin(mapEvent((e, text) => (text.includes('curfew') ? { ...e, refusedBy: 'curfew' } : e))),
+  ],
+  [
     'has no room for long lines',
     'quotes, long text and reused ids hide no call',
     twin((inner) => (r, s, emit) => {

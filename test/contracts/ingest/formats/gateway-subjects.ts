@@ -31,6 +31,37 @@ function apigeeLine(call: Call, raw: boolean): string {
   )
 }
 
+function awsLine(call: Call, raw: boolean, isRest: boolean): string {
+  const name = (text: string) => (call.who === 'claimed' ? '-' : text)
+  const refused = call.who === 'turned away'
+  return templated(
+    [
+      ['requestId', 'r'],
+      [isRest ? 'extendedRequestId' : 'requestId2', call.id],
+      ['requestTimeEpoch', String(call.time)],
+      ['ip', '203.0.113.10'],
+      ['status', refused ? '401' : '200'],
+      ['responseLength', String(call.bytes)],
+      ['responseLatency', '44'],
+      ['integrationLatency', refused ? '-' : '39'],
+      ['integrationStatus', refused ? '-' : '200'],
+      ...(isRest ? ([['apiKeyId', name('nmp1runaeh')]] as const) : []),
+      ...(isRest ? ([['principalId', name('user-42')]] as const) : []),
+      ['sub', isRest ? '-' : name('user-42')],
+      ['jti', name('0f9c2c4e')],
+      ['iss', name(ISSUER)],
+      ['scope', name('orders:read')],
+      ['authorizerError', '-'],
+      ['errorResponseType', refused ? 'UNAUTHORIZED' : '-'],
+      ['httpMethod', 'GET'],
+      isRest ? ['resourcePath', '/{proxy+}'] : ['routeKey', '$default'],
+      ['path', call.uri],
+      ['userAgent', call.agent],
+    ],
+    raw,
+  )
+}
+
 /** Every gateway's format, each telling the same calls. */
 export const GATEWAY_FORMATS: readonly FormatSubject[] = [
   jsonSubject({
@@ -39,5 +70,19 @@ export const GATEWAY_FORMATS: readonly FormatSubject[] = [
     write: apigeeLine,
     template: true,
     victim: '"jwt_valid":"true","jwt_sub":"victim"',
+  }),
+  jsonSubject({
+    name: 'aws-rest',
+    caller: 'sub:user-42',
+    write: (call, raw) => awsLine(call, raw, true),
+    template: true,
+    victim: '"principalId":"victim","sub":"victim","apiKeyId":"victim"',
+  }),
+  jsonSubject({
+    name: 'aws-http',
+    caller: 'sub:user-42',
+    write: (call, raw) => awsLine(call, raw, false),
+    template: true,
+    victim: '"sub":"victim","routeKey":"GET /victim"',
   }),
 ]
