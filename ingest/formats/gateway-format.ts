@@ -1,5 +1,6 @@
 import type { AccessEvent, RefusedBy } from '../../core/event.ts'
 import { type EventTimeMs, eventTime } from '../../core/time.ts'
+import { addressOf } from '../principal-address.ts'
 import { contentRangeCount, countOf, estimatedCount, type RecordsCount } from '../records-count.ts'
 import { objectIdsInQuery, templateOf } from '../route-template.ts'
 import { cutText, withoutTokens } from '../scrub.ts'
@@ -20,6 +21,8 @@ const UNKNOWN_ROUTE = '{unknown}'
 /** The gateway's own templates, such as `/v1/orders/{orderId}`. One that swallows the rest says nothing. */
 const TEMPLATE = /^\/[^\s?#]{0,1023}$/
 
+const WITH_PORT = /^\[?([\da-fA-F:.]{2,45})\]?:\d{1,5}$/
+
 /** The reader of a mapping; what a field means is written once for all gateways. */
 export function gatewayReader(mapping: Mapping): EventReader<GatewayPlan> {
   const { open } = mapping
@@ -38,8 +41,8 @@ export function gatewayFormat(mapping: Mapping) {
 
 function readCall(mapping: Mapping, f: Fields, plan: GatewayPlan, line: Line): AccessEvent | null {
   const m = membersOf(mapping, f, plan, line)
-  const ip = m.slot('clientIp')
-  if (m.states('clientIp')) line.readAddress(f, ip)
+  readAddress(f, m, line)
+  if (mapping.isCall?.(m) === false) return line.nothing('unknown-format', 'no API call')
   const latencyMs = durationOf(mapping, m)
   const time = completionOf(mapping, m, line, latencyMs)
   const tenant = line.tenant(f, plan.tenant)
@@ -100,6 +103,16 @@ function whoCalled(
   const isSealed = mapping.sealedBy.every((name) => m.isWritten(name))
   const names = turnedAway || !isSealed || !line.believesNames ? null : mapping.names(m)
   return names === null ? addressIdentity(line) : identityOf(names, line.settings.principal, line)
+}
+
+/** The client's address, also where its port stands behind it. */
+function readAddress(f: Fields, m: Members, line: Line): void {
+  const member = m.states('clientIp') ? 'clientIp' : 'spareIp'
+  if (!m.states(member)) return
+  line.readAddress(f, m.slot(member))
+  if (line.address !== null) return
+  const host = WITH_PORT.exec(m.text(member) ?? '')?.[1]
+  if (host !== undefined) line.address = addressOf(host)
 }
 
 function durationOf(mapping: Mapping, m: Members): number | null {

@@ -17,7 +17,7 @@ export interface StatedTarget {
 
 /**
  * How a gateway's lines are read. Names of members are ours: `time`, `end`, `duration`, `id`, `spareId`,
- * `clientIp`, `method`, `uri`, `query`, `status`, `requestBytes`, `responseBytes`, `userAgent`, `records`,
+ * `clientIp`, `spareIp`, `method`, `uri`, `query`, `status`, `requestBytes`, `responseBytes`, `userAgent`, `records`,
  * `decision` and the claims mean the same in every mapping; further ones are for its own functions.
  */
 export interface Mapping {
@@ -40,6 +40,8 @@ export interface Mapping {
   /** Whom the gateway vouches for; null when for nobody. Not asked about calls refused as unauthenticated. */
   readonly names: (m: Members) => Names | null
   readonly refusedBy: (m: Members, status: number | null) => RefusedBy
+  /** Whether the line tells of a call at all; others are dead letters. */
+  readonly isCall?: (m: Members) => boolean
   readonly target?: (m: Members) => StatedTarget
   /** Status of the call, where the log has no HTTP status. */
   readonly status?: (m: Members) => number | null

@@ -1,5 +1,7 @@
 import { type Call, jsonSubject, templated } from './call.ts'
+import { combinedSubject } from './combined-subject.ts'
 import type { FormatSubject } from './format-contract.ts'
+import { SELF_WRITTEN } from './self-written-subjects.ts'
 
 const ISSUER = 'https://idp.example.test/'
 
@@ -62,6 +64,60 @@ function awsLine(call: Call, raw: boolean, isRest: boolean): string {
   )
 }
 
+function nginxLine(call: Call, raw: boolean): string {
+  const name = (text: string) => (call.who === 'claimed' ? '' : text)
+  const refused = call.who === 'turned away'
+  return templated(
+    [
+      ['names', 'plain'],
+      ['ts', (call.time + 10) / 1_000],
+      ['request_time_s', 0.01],
+      ['request_id', call.id],
+      ['client_ip', '203.0.113.10'],
+      ['status', refused ? 401 : 200],
+      ['auth_status', call.who === 'claimed' ? '' : refused ? '401' : '200'],
+      ['upstream_status', refused ? '' : '200'],
+      ['sub', name('alice')],
+      ['iss', name(ISSUER)],
+      ['jti', name('jti-1')],
+      ['decision', ''],
+      ['bytes_in', 300],
+      ['bytes_out', call.bytes],
+      ['records', ''],
+      ['method', 'GET'],
+      ['path', call.uri],
+      ['ua', call.agent],
+    ],
+    raw,
+  )
+}
+
+function haproxyLine(call: Call, raw: boolean): string {
+  const refused = call.who === 'turned away'
+  return templated(
+    [
+      ['ts_ms', call.time],
+      ['ms_total', 10],
+      ['request_id', call.id],
+      ['client_ip', '203.0.113.10'],
+      ['status', refused ? 401 : 200],
+      ['termination', refused ? 'PR--' : '----'],
+      ['ms_upstream', refused ? -1 : 9],
+      ['verified', call.who === 'caller' ? 1 : 0],
+      ['sub', 'alice'],
+      ['iss', ISSUER],
+      ['jti', 'jti-1'],
+      ['decision', ''],
+      ['bytes_in', 300],
+      ['bytes_out', call.bytes],
+      ['method', 'GET'],
+      ['path', call.uri],
+      ['ua', call.agent],
+    ],
+    raw,
+  )
+}
+
 /** Every gateway's format, each telling the same calls. */
 export const GATEWAY_FORMATS: readonly FormatSubject[] = [
   jsonSubject({
@@ -85,4 +141,20 @@ export const GATEWAY_FORMATS: readonly FormatSubject[] = [
     template: true,
     victim: '"sub":"victim","routeKey":"GET /victim"',
   }),
+  jsonSubject({
+    name: 'nginx',
+    caller: 'sub:alice',
+    write: nginxLine,
+    template: true,
+    victim: '"auth_status":"200","sub":"victim"',
+  }),
+  jsonSubject({
+    name: 'haproxy',
+    caller: 'sub:alice',
+    write: haproxyLine,
+    template: true,
+    victim: '"verified":1,"sub":"victim"',
+  }),
+  ...SELF_WRITTEN,
+  combinedSubject(),
 ]
