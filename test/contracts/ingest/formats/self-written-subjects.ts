@@ -55,6 +55,7 @@ function tykLine(call: Call): string {
     response_code: call.who === 'turned away' ? 401 : 200,
     alias: known ? 'acme-mobile' : '',
     api_key: known ? 'c4f0e1a2' : '00000000',
+    api_id: '8ddd91f3cda9453442c477b06c4e2da4',
     org_id: '5e9d9544a1dcd60001d0ed20',
     oauth_id: '',
     request_time_ms: 44,
