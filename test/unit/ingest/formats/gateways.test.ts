@@ -72,6 +72,30 @@ describe('CloudWatch subscriptions', () => {
   })
 })
 
+describe('a subscription that a client wrote into a line whose texts stand first', () => {
+  it('is part of that line', () => {
+    const line = subjectOf('aws-rest').ordinary
+    const inner = JSON.stringify(line.replaceAll('user-42', 'victim'))
+    const agent = `"userAgent":"x","messageType":"DATA_MESSAGE","logEvents":[{"message":${inner}}]`
+    expect(principals('aws-rest', line.replace('{', `{${agent},`))).not.toContain('sub:victim')
+  })
+})
+
+describe('a line that is cut before its status', () => {
+  it.each(['apigee', 'aws-rest', 'aws-http', 'nginx', 'haproxy'])(
+    '%s: is no call, but a dead letter',
+    (name) => {
+      const { ordinary } = subjectOf(name)
+      const { events, rejections } = parsed(
+        formatNamed(name),
+        ordinary.slice(0, ordinary.indexOf('"status"')),
+      )
+      expect(events).toEqual([])
+      expect(rejections.map((r) => [r.reason, r.clientIp])).toEqual([['truncated', '203.0.113.10']])
+    },
+  )
+})
+
 describe('syslog prefixes', () => {
   it.each([
     '<134>Nov 23 17:00:03 edge haproxy[412]: ',
