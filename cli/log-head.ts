@@ -7,6 +7,8 @@ const MAX_HEAD_BYTES = 4 << 20
 export interface LogHead {
   readonly lines: readonly Uint8Array[]
   readonly whole: AsyncIterable<Uint8Array>
+  /** Lets go of a log of which no more than the head is wanted. */
+  close(): Promise<void>
 }
 
 /** Reads up to `count` lines ahead; nothing of the log is lost by it, even if it is a pipe. */
@@ -35,5 +37,8 @@ export async function readHead(log: AsyncIterable<Uint8Array>, count: number): P
     yield* held
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
   }
-  return { lines, whole: whole() }
+  const close = async () => {
+    await chunks.return?.()
+  }
+  return { lines, whole: whole(), close }
 }

@@ -20,7 +20,9 @@ const SHOWN_REJECTIONS = 5
 export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const [path = '-'] = args.positionals
   const given = textFlag(args, 'format') ?? 'auto'
-  const { lines } = await readHead(await openLog(path, io.stdin), numberFlag(args, 'lines') ?? LINES)
+  const head = await readHead(await openLog(path, io.stdin), numberFlag(args, 'lines') ?? LINES)
+  await head.close()
+  const { lines } = head
   const detection = detectFormat(lines)
   const name = given === 'auto' ? detection.format : given
   if (name === null) {

@@ -103,6 +103,21 @@ describe('curfew replay --format auto', () => {
 })
 
 describe('the head of a log', () => {
+  it('is let go when no more is wanted', async () => {
+    let isClosed = false
+    const endless = async function* () {
+      try {
+        for (;;) yield Buffer.from('a\n')
+      } finally {
+        isClosed = true
+      }
+    }
+    const head = await readHead(endless(), 3)
+    expect([head.lines.length, isClosed]).toEqual([3, false])
+    await head.close()
+    expect(isClosed).toBe(true)
+  })
+
   it('is read ahead and loses nothing', async () => {
     const chunks = async function* () {
       for (const text of ['a\nb', 'b\nc', '\nd']) yield Buffer.from(text)
