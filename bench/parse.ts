@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs'
 import type { AccessEvent } from '../core/event.ts'
 import type { Emit, Format, RawRecord, SourceSettings } from '../ingest/format.ts'
 import { canonical } from '../ingest/formats/canonical.ts'
+import { FORMATS } from '../ingest/formats/catalog.ts'
 import { decodeInternal, encodeInternal } from '../ingest/formats/internal.ts'
 import { kong } from '../ingest/formats/kong.ts'
 
@@ -148,4 +150,44 @@ export async function run(args: string[]): Promise<void> {
       `${name.padEnd(32)} ${us.toFixed(2).padStart(7)} us/line   ${(reference / us).toFixed(2).padStart(6)} x JSON.parse`,
     )
   })
+  sampleRatios(runs)
+}
+
+/** One folder up from the source, two from the build. */
+const SAMPLES = ['../samples/formats/', '../../samples/formats/']
+  .map((place) => new URL(place, import.meta.url))
+  .find((place) => existsSync(place))
+
+/** Each format on its samples, their calls repeated; lines that hold several calls are left out. */
+function sampleRatios(runs: number): void {
+  if (SAMPLES === undefined) return
+  console.log(`formats on samples/formats, median of ${runs} runs, CPU time`)
+  for (const [name, format] of FORMATS) {
+    const file = new URL(`${name}.log`, SAMPLES)
+    if (!existsSync(file)) continue
+    const single = (line: string) =>
+      name === 'combined' || (line.startsWith('{') && !/"(?:Records|logEvents)":/.test(line))
+    const lines = readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .filter(single)
+      .map((line) => Buffer.from(line))
+    const settings = { ...SETTINGS, gateway: { kind: name, id: 'bench' } }
+    const record = { receivedAt: Number.NaN, topic: 'access', partition: 0, offset: 0 }
+    const emit: Emit = { event: () => undefined, rejected: () => undefined }
+    const parse = (bytes: Buffer): void => format.parse({ ...record, bytes }, settings, emit)
+    const json =
+      name === 'combined' ? lines.map((line) => Buffer.from(JSON.stringify([line.toString()]))) : lines
+    const rounds = Math.ceil(20_000 / lines.length)
+    cost(lines, rounds, parse)
+    const ratios: number[] = []
+    for (let i = 0; i < runs; i++) {
+      const reference = cost(json, rounds, (item) => void JSON.parse(item.toString()))
+      ratios.push(reference / cost(lines, rounds, parse))
+    }
+    const mean = Math.round(lines.reduce((sum, line) => sum + line.length, 0) / lines.length)
+    console.log(
+      `format ${name.padEnd(25)} ${String(mean).padStart(7)} bytes     ${median(ratios).toFixed(2).padStart(6)} x JSON.parse`,
+    )
+  }
 }

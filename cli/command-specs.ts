@@ -1,12 +1,6 @@
 import type { CommandSpec, FlagSpec } from './command.ts'
-
-const config = (fallback: string): FlagSpec => ({
-  name: 'config',
-  kind: 'text',
-  placeholder: 'FILE',
-  description: 'Configuration file.',
-  fallback,
-})
+import { config, NONE, USAGE_EXIT } from './command-parts.ts'
+import { format, formats, formatsTry } from './format-specs.ts'
 
 const requiredConfig: FlagSpec = {
   name: 'config',
@@ -23,21 +17,6 @@ const output = (name: string, description: string): FlagSpec => ({
   description: `${description} \`-\` is standard output.`,
   fallback: 'not written',
 })
-
-const format: FlagSpec = {
-  name: 'format',
-  kind: 'text',
-  placeholder: 'FORMAT',
-  description: 'Log format.',
-  allowed: ['kong', 'canonical'],
-  fallback: 'the only source of --config, else kong',
-}
-
-const USAGE_EXIT = [
-  2,
-  'bad usage or configuration, or a service needed at the start cannot be reached',
-] as const
-const NONE = { usage: '', min: 0, max: 0 } as const
 
 const gatewayFlag: FlagSpec = {
   name: 'gateway',
@@ -343,6 +322,8 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   replay,
   configCheck,
   configReference,
+  formats,
+  formatsTry,
   panic,
   resume,
   sweep,

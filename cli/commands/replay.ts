@@ -4,6 +4,7 @@ import { CurfewError } from '../../core/errors.ts'
 import { SLOT_MS } from '../../engine/coverage/slots.ts'
 import type { EngineSettings } from '../../engine/settings.ts'
 import { DEFAULT_SETTINGS } from '../../engine/settings.ts'
+import { detectFormat, whyUnsure } from '../../ingest/detect-format.ts'
 import type { SourceSettings } from '../../ingest/format.ts'
 import { FORMATS } from '../../ingest/formats/catalog.ts'
 import { LineSplitter } from '../../ingest/line-splitter.ts'
@@ -13,10 +14,14 @@ import { engineSettings, sourceSettings } from '../config/engine-input.ts'
 import { requireConfig } from '../config/file.ts'
 import type { Config } from '../config/schema.ts'
 import { openLog } from '../log-file.ts'
+import { readHead } from '../log-head.ts'
 import { OutputFile } from '../output-file.ts'
+import { plainSource } from '../plain-source.ts'
 import { Replay } from '../replay.ts'
 
 const PROGRESS_MS = 1_000
+/** Lines by which `--format auto` tells the format. */
+const DETECTION_LINES = 200
 const DEFAULT_MAX_PRINCIPALS = 1_000_000
 /** Hashes principals in saved states when the configuration names no key; such a folder is as private as the log. */
 const UNKEYED = 'curfew replay'
@@ -28,7 +33,10 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
     configPath === undefined
       ? null
       : requireConfig(configPath, io.env, (_, line) => io.stderr.write(`${line}\n`))
-  const formatName = textFlag(args, 'format') ?? config?.sources[0]?.format ?? 'kong'
+  const wanted = textFlag(args, 'format') ?? config?.sources[0]?.format ?? 'kong'
+  const [firstPath = '-'] = args.positionals
+  const first = wanted === 'auto' ? await readHead(await openLog(firstPath, io.stdin), DETECTION_LINES) : null
+  const formatName = first === null ? wanted : detected(first.lines, firstPath)
   const format = FORMATS.get(formatName)
   if (format === undefined) {
     throw new CurfewError(
@@ -60,7 +68,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   try {
     if (store !== null) await replay.resume(store, hashOfReplay(config, formatName, settings))
     const started = process.hrtime.bigint()
-    await readAll(replay, args.positionals, io)
+    await readAll(replay, args.positionals, first?.whole ?? null, io)
     const seconds = Number(process.hrtime.bigint() - started) / 1e9
     await replay.save()
     for (const output of Object.values(outputs)) output.close()
@@ -71,12 +79,24 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   }
 }
 
-async function readAll(replay: Replay, paths: readonly string[], io: Io): Promise<void> {
+/** The format of the first lines. Throws `USAGE` when it cannot be told. */
+function detected(lines: readonly Uint8Array[], path: string): string {
+  const detection = detectFormat(lines)
+  if (detection.format !== null) return detection.format
+  throw new CurfewError('USAGE', `${path}: ${whyUnsure(detection)}; say which with --format`)
+}
+
+async function readAll(
+  replay: Replay,
+  paths: readonly string[],
+  opened: AsyncIterable<Uint8Array> | null,
+  io: Io,
+): Promise<void> {
   let told = io.clock.now()
-  for (const path of paths) {
+  for (const [i, path] of paths.entries()) {
     const splitter = new LineSplitter()
     const onLine = (bytes: Uint8Array) => replay.line(bytes)
-    for await (const chunk of await openLog(path, io.stdin)) {
+    for await (const chunk of (i === 0 ? opened : null) ?? (await openLog(path, io.stdin))) {
       splitter.push(chunk, onLine)
       if (!io.isTerminal || io.clock.now() - told < PROGRESS_MS) continue
       told = io.clock.now()
@@ -111,13 +131,7 @@ function settingsOf(config: Config | null): EngineSettings {
 function sourceOf(config: Config | null, formatName: string): SourceSettings {
   const source = config?.sources.find((s) => s.format === formatName)
   if (config !== null && source !== undefined) return sourceSettings(config, source)
-  return {
-    tenant: config?.tenant ?? 'default',
-    tenantField: null,
-    gateway: { kind: formatName, id: formatName },
-    principal: { order: ['consumer', 'sub', 'app', 'key', 'account'], issuers: new Map() },
-    records: { headers: ['x-records-returned'], contentRange: true, field: null, bytesPerRecord: null },
-  }
+  return plainSource(config?.tenant ?? 'default', formatName)
 }
 
 /** What a saved state depends on: the whole configuration, or the built-in settings and the format. */

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { FORMAT_NAMES } from '../../ingest/formats/catalog.ts'
 import { coverageSection } from './schema-coverage.ts'
 import {
   brokers,
@@ -16,7 +17,10 @@ import {
 /** Settings that every source has, whatever it reads from. */
 const shared = () => ({
   name: kebabName('Name of the source, unique; appears in metrics and messages.'),
-  format: oneOf(['kong', 'canonical'], { description: 'Log format of the gateway.' }),
+  format: oneOf(FORMAT_NAMES, {
+    description:
+      'Log format of the gateway; `curfew formats` lists them, docs/gateways says what to configure.',
+  }),
   tenant: Type.Optional(
     words({ description: 'Tenant of every event of this source; the top-level `tenant` when not given.' }),
   ),

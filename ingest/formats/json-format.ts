@@ -1,6 +1,13 @@
 import type { AccessEvent } from '../../core/event.ts'
 import { eachElement, isArrayMessage } from '../envelope.ts'
-import { type Emit, type Format, MAX_LINE_BYTES, type RawRecord, type SourceSettings } from '../format.ts'
+import {
+  type Emit,
+  type Format,
+  MAX_LINE_BYTES,
+  type RawRecord,
+  type RejectReason,
+  type SourceSettings,
+} from '../format.ts'
 import { excerptOf } from '../scrub.ts'
 import type { Fields } from './json-fields.ts'
 import { JsonScanner } from './json-scanner.ts'
@@ -14,10 +21,18 @@ export interface ReadingPlan {
   readonly shape: Shape
 }
 
+/** What a message held, where that is more than one line of the format: its calls, and what was wrong with it. */
+export interface Opened {
+  readonly calls: readonly Buffer[]
+  readonly fault: { readonly reason: RejectReason; readonly detail: string } | null
+}
+
 /** The part of a JSON format that differs from gateway to gateway. */
 export interface EventReader<P extends ReadingPlan> {
   readonly name: string
   plan(settings: SourceSettings): P
+  /** Takes a message out of what it came in (compression, an envelope, a prefix); null when it came plain. */
+  open?(bytes: Buffer): Opened | null
   /** The event, or null when the line cannot be one. Whatever is wrong is noted on the line. */
   read(fields: Fields, plan: P, line: Line): AccessEvent | null
 }
@@ -50,6 +65,7 @@ export function jsonFormat<P extends ReadingPlan>(
 
   const parseObject = (bytes: Buffer, line: Line, emit: Emit): boolean => {
     const plan = planFor(line.settings)
+    line.bytes = bytes
     let fields: Fields = scanner
     if (mode === 'strict' || bytes.length > MAX_LINE_BYTES || !scanner.scan(bytes, plan.shape)) {
       fields = readIntoLine(bytes, plan.shape, line)
@@ -64,7 +80,15 @@ export function jsonFormat<P extends ReadingPlan>(
     name: reader.name,
     parse(record: RawRecord, settings: SourceSettings, emit: Emit): void {
       const bytes = withoutMark(asBuffer(record.bytes))
-      if (isArrayMessage(bytes)) {
+      const opened = reader.open?.(bytes) ?? null
+      if (opened !== null) {
+        for (const [index, call] of opened.calls.entries())
+          parseObject(call, new Line(record, settings, index), emit)
+        if (opened.fault === null) return
+        const line = new Line(record, settings, opened.calls.length)
+        line.note(opened.fault.reason, opened.fault.detail)
+        reject(line, bytes, emit)
+      } else if (isArrayMessage(bytes)) {
         parseArray(
           bytes,
           (element, index) => parseObject(element, new Line(record, settings, index), emit),

@@ -10,6 +10,8 @@ const MAX_CLAIM_CHARS = 512
 const MAX_TENANT_CHARS = 128
 const GATEWAY_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
 
+const NO_BYTES = Buffer.alloc(0)
+
 /**
  * One line on its way to becoming an event: where it came from, how far it can be trusted, and the first
  * thing that was wrong with it.
@@ -25,6 +27,8 @@ export class Line {
   /** Bytes outside UTF-8 were replaced, so that two names may look alike. */
   replacedBytes = false
   address: Address | null = null
+  /** The line itself, without what it came in. */
+  bytes: Buffer = NO_BYTES
   problem: { readonly reason: RejectReason; readonly detail: string } | null = null
 
   constructor(record: RawRecord, settings: SourceSettings, index: number) {

@@ -12,7 +12,7 @@ import type {
   Page,
   PrincipalView,
 } from '../../../engine/control-plane.ts'
-import { FORMATS } from '../../../ingest/formats/catalog.ts'
+import { FORMAT_NAMES, FORMATS } from '../../../ingest/formats/catalog.ts'
 import { type GroupMember, KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
 import { eventually } from '../../services/curfew-process.ts'
@@ -26,13 +26,13 @@ import {
   startPushedCurfew,
 } from '../../services/pushed-curfew.ts'
 import { redisAvailable, startRedis } from '../../services/redis.ts'
-import { plantedLines, SAMPLES } from './planted-logs.ts'
+import { plantedLines, plantedTexts, SAMPLES } from './planted-logs.ts'
 import { type Canary, canary, findings, KINDS } from './planting.ts'
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 const TOKEN_SECRET = 's'.repeat(40)
-const FORMATS_PUSHED = ['kong', 'canonical']
+const FORMATS_PUSHED = FORMAT_NAMES
 const WILD = 'export-svc'
 const run = promisify(execFile)
 
@@ -194,8 +194,10 @@ async function live(): Promise<{ canaries: Canary[]; places: Searched[] }> {
   const canaries: Canary[] = []
   let planted = 0
   for (const format of FORMATS.keys()) {
-    expect(Object.keys(SAMPLES), 'every format needs a sample here').toContain(format)
-    const { lines, canaries: more } = plantedLines(format, now - 2 * HOUR_MS)
+    if (format !== 'combined')
+      expect(Object.keys(SAMPLES), 'every format needs a sample here').toContain(format)
+    const at = now - 2 * HOUR_MS
+    const { lines, canaries: more } = format === 'combined' ? plantedTexts(at) : plantedLines(format, at)
     canaries.push(...more)
     planted += lines.length
     await pushed.push(format, lines)

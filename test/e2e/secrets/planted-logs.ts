@@ -1,6 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { FORMAT_NAMES } from '../../../ingest/formats/catalog.ts'
 import { type Canary, canary, KINDS, leavesOf, withLeaf } from './planting.ts'
 
 type Sample = Parameters<typeof leavesOf>[0]
+
+/** Formats whose samples here are the first lines of their sample files. */
+const JSON_FORMATS = FORMAT_NAMES.filter((name) => !['kong', 'canonical', 'combined'].includes(name))
+
+/** The first sample line of a format, at another time. */
+function sampleLike(name: string): (time: number, n: number) => Sample {
+  const file = new URL(`../../../samples/formats/${name}.log`, import.meta.url)
+  const [first = ''] = readFileSync(file, 'utf8').split('\n', 1)
+  const object = JSON.parse(first) as { readonly jsonPayload?: object }
+  const line = { note: 'x', ...(object.jsonPayload ?? object) }
+  return (time, n) => timed({ ...line, ...(name === 'nginx' ? { request_id: String(n) } : {}) }, time)
+}
+
+/** With its times, however they are written, moved to another one. */
+function timed(line: object, time: number): Sample {
+  const at: Readonly<Record<string, string | number>> = {
+    client_received_start_ms: String(time),
+    client_sent_end_ms: String(time),
+    requestTimeEpoch: String(time),
+    ts: time / 1_000,
+    ts_ms: time,
+    start_time: 'response' in line ? time : new Date(time).toISOString(),
+    timestamp: new Date(time).toISOString(),
+    eventTime: new Date(time).toISOString(),
+    time,
+  }
+  const moved = Object.entries(line).map(([key, value]: [string, unknown]) => [key, at[key] ?? value])
+  return Object.fromEntries(moved) as Sample
+}
 
 /** A line of each format with every member that the format reads, and a few that it does not. */
 export const SAMPLES: Readonly<Record<string, (time: number, n: number) => Sample>> = {
@@ -83,6 +114,7 @@ export const SAMPLES: Readonly<Record<string, (time: number, n: number) => Sampl
     gateway: { kind: 'x', id: 'y' },
     note: 'x',
   }),
+  ...Object.fromEntries(JSON_FORMATS.map((name) => [name, sampleLike(name)])),
 }
 
 /**
@@ -90,8 +122,38 @@ export const SAMPLES: Readonly<Record<string, (time: number, n: number) => Sampl
  * identifier, and an e-mail address is a name: both are kept (docs/decisions). Tokens are not, even there.
  */
 const NAMES =
-  /^(?:consumer\/.*|authenticated_entity\/id|jwt\/(?:iss|sub|jti)|principal\/.*|parents\/.*|token\/(?:iss|sub|jti)|credential)$/
+  /^(?:jwt_(?:iss|sub|jti)|developer_(?:app|id)|apiKeyId|principalId|iss|sub|jti|curfew_(?:iss|sub|jti)|user_id|alias|org_id|oauth_id|userIdentity\/.*|actor\/.*|consumer\/.*|authenticated_entity\/id|jwt\/(?:iss|sub|jti)|principal\/.*|parents\/.*|token\/(?:iss|sub|jti)|credential)$/
 const IDENTIFIERS: readonly Canary['kind'][] = ['api-key', 'e-mail']
+
+/** Where a line states the path: `request.uri` of Kong, `url.path` of OCSF and so on. */
+function targetOf(sample: Sample): readonly string[] {
+  const isPath = (leaf: readonly string[]) => /^(?:path|uri|raw_path|eventName)$/.test(leaf.at(-1) ?? '')
+  return leavesOf(sample).find(isPath) ?? ['path']
+}
+
+/** Lines of the combined format with a secret in each place where a client writes. */
+export function plantedTexts(time: number): { lines: string[]; canaries: Canary[] } {
+  const at = new Date(time).toUTCString().replace(/^\w+, (\d+) (\w+) (\d+) (\S+) GMT$/, '$1/$2/$3:$4 +0000')
+  const write = (user: string, uri: string, referer: string, agent: string) =>
+    `203.0.113.9 - ${user} [${at}] "GET ${uri} HTTP/1.1" 200 900 "${referer}" "${agent}"`
+  const places: readonly (readonly [string, (text: string) => string])[] = [
+    ['user', (t) => write(encodeURIComponent(t), '/', '-', 'a')],
+    ['query', (t) => write('-', `/v1/orders?id=${encodeURIComponent(t)}`, '-', 'a')],
+    ['segment', (t) => write('-', `/v1/orders/${encodeURIComponent(t)}`, '-', 'a')],
+    ['referer', (t) => write('-', '/', t, 'a')],
+    ['agent', (t) => write('-', '/', '-', t)],
+  ]
+  const lines: string[] = []
+  const canaries: Canary[] = []
+  for (const [place, line] of places) {
+    for (const kind of KINDS) {
+      const secret = canary(kind, `combined ${place}`)
+      canaries.push(secret)
+      lines.push(line(secret.text), line(secret.text).slice(0, -2))
+    }
+  }
+  return { lines, canaries }
+}
 
 /**
  * Lines with one secret each, in every member, as it is and percent-encoded, and the same lines damaged.
@@ -135,7 +197,7 @@ export function plantedLines(
       plant(leaf, kind, (text) => encodeURIComponent(text), 'encoded')
     }
   }
-  const target = format === 'kong' ? ['request', 'uri'] : ['path']
+  const target = targetOf(sample(time, 0))
   for (const kind of kinds) {
     plant(target, kind, (text) => `/v1/reset/${encodeURIComponent(text)}/done`, 'segment')
     plant(target, kind, (text) => `/v1/orders?id=${encodeURIComponent(text)}&x=1`, 'id in the query')

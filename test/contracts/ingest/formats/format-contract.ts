@@ -6,8 +6,9 @@ import {
   type Rejection,
   type SourceSettings,
 } from '../../../../ingest/format.ts'
+import type { Call } from './call.ts'
 
-export const RECEIVED_AT = 1_795_453_260_000
+const RECEIVED_AT = 1_795_453_260_000
 
 /** What a format's author provides: the same few stories, told in that format. */
 export interface FormatSubject {
@@ -16,14 +17,24 @@ export interface FormatSubject {
   /** A served call of a caller that the gateway authenticated; what `caller` names must be its principal. */
   readonly ordinary: string
   readonly caller: string
+  /** False where the format has no names that a gateway verified, so that everybody is an address. */
+  readonly verified: boolean
+  /** Any call of the same kind; `raw` where a template's text of a client is not escaped. */
+  readonly write: (changes: Partial<Call>, raw?: boolean) => string
+  /** Whether lines are made from a template, so that text may not be escaped, or be cut off at its end. */
+  readonly template: boolean
+  /** Members that name somebody else, as JSON without braces. */
+  readonly victim: string
+  /** Several lines as one message. */
+  readonly together: (lines: readonly string[]) => string
   /** The same call, refused a name: nobody authenticated it, but it claims to be the caller. From 203.0.113.10. */
   readonly claimed: string
   /** The ordinary call, name and all, turned away by the gateway as unauthenticated (401). From 203.0.113.10. */
   readonly turnedAway: string
   /** The ordinary call with `tenant` and `gateway` members of its own. */
   readonly tenantClaimed: string
-  /** The ordinary call with the caller's name stated twice. */
-  readonly statedTwice: string
+  /** The ordinary call with the caller's name stated twice; null where that cannot be. */
+  readonly statedTwice: string | null
   /** The ordinary call with a negative response size. */
   readonly negativeSize: string
   /** The ordinary call a year before its receipt. */
@@ -74,6 +85,28 @@ const HOSTILE: readonly (string | Uint8Array)[] = [
   Uint8Array.from({ length: 512 }, (_, i) => i & 255),
 ]
 
+/** Texts with which a client tries to write into a line. */
+function hostileTexts(s: FormatSubject): readonly string[] {
+  const quoted = s.victim.replaceAll('"', '\\"')
+  const spelt = s.victim.replace(
+    /^"(.)/,
+    (_, c: string) => `"\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+  return [
+    `","x":{},${s.victim},"y":"`,
+    `",${s.victim}}`,
+    `",${s.victim},"`,
+    `",${spelt},"y":"`,
+    `","jsonPayload":{${s.victim}},"y":"`,
+    `\\",${s.victim},"y":"`,
+    quoted,
+    `victim" 200 5 "-" "victim`,
+    'victim',
+  ]
+}
+
+const principalIn = (event: AccessEvent): string => `${event.principal.kind}:${event.principal.label}`
+
 export interface FormatCheck {
   readonly name: string
   readonly run: (subject: FormatSubject) => void
@@ -86,13 +119,13 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     run: (s) => {
       const event = theEvent(s, s.ordinary)
       assert.equal(`${event.principal.kind}:${event.principal.label}`, s.caller)
-      assert.equal(event.principal.verified, true)
+      assert.equal(event.principal.verified, s.verified)
     },
   },
   {
     name: 'the same bytes get the same answer',
     run: (s) => {
-      for (const line of [s.ordinary, s.statedTwice, s.claimed]) {
+      for (const line of [s.ordinary, s.statedTwice ?? s.stale, s.claimed]) {
         const first = JSON.stringify(ask(s, line))
         ask(s, s.negativeSize)
         assert.equal(JSON.stringify(ask(s, line)), first)
@@ -141,6 +174,67 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
     },
   },
   {
+    name: 'text that a client chose names nobody',
+    run: (s) => {
+      const ways = s.template ? [false, true] : [false]
+      for (const text of hostileTexts(s)) {
+        for (const change of [
+          { agent: text },
+          { uri: `/v1/${text}` },
+          { agent: text, uri: `/v1/?q=${text}` },
+        ]) {
+          for (const raw of ways) {
+            const nobody = ask(s, s.write({ who: 'claimed', ...change }, raw))
+            assert.ok(nobody.events.length + nobody.rejections.length > 0)
+            for (const event of nobody.events) assert.equal(principalIn(event), 'ip:203.0.113.10')
+            for (const event of ask(s, s.write(change, raw)).events)
+              assert.ok([s.caller, 'ip:203.0.113.10'].includes(principalIn(event)), principalIn(event))
+          }
+        }
+      }
+    },
+  },
+  {
+    name: 'no client passes a refusal off as ours',
+    run: (s) => {
+      for (const member of ['decision', 'curfew_decision', 'x-curfew-decision', 'refusedBy']) {
+        for (const raw of s.template ? [false, true] : [false]) {
+          const agent = `","${member}":"curfew","y":"`
+          for (const event of ask(s, s.write({ who: 'turned away', agent }, raw)).events)
+            assert.notEqual(event.refusedBy, 'curfew')
+        }
+      }
+    },
+  },
+  {
+    name: 'quotes, long text and reused ids hide no call',
+    run: (s) => {
+      const long = 'x'.repeat(9_000)
+      for (const change of [{ agent: 'a "b" \\" c' }, { agent: long }, { uri: `/v1/orders/7?q=${long}` }]) {
+        const event = theEvent(s, s.write(change))
+        assert.equal(principalIn(event), s.caller)
+        assert.equal(event.status, 200)
+        assert.ok((event.userAgent?.length ?? 0) <= 256 && event.path.length <= 2_048)
+      }
+      const twice = ['/v1/orders/1', '/v1/orders/2'].map((uri) => theEvent(s, s.write({ id: 'same', uri })))
+      assert.notDeepEqual([twice[0]?.path, twice[0]?.objectIds], [twice[1]?.path, twice[1]?.objectIds])
+    },
+  },
+  {
+    name: 'a line that breaks in the text of a client is still a call of its caller',
+    run: (s) => {
+      if (!s.template) return
+      const long = s.write({ agent: 'x'.repeat(300) })
+      const cutOff = long.slice(0, long.lastIndexOf('x') - 100)
+      for (const line of [cutOff, s.write({ agent: 'a "b" c' }, true), s.write({ agent: 'a\\' }, true)]) {
+        const { events, rejections } = ask(s, line)
+        assert.deepEqual(events.map(principalIn), [s.caller], line)
+        assert.equal(events[0]?.status, 200)
+        assert.equal(rejections.length, 1)
+      }
+    },
+  },
+  {
     name: 'a call that was cut off is dated by its receipt, or no event',
     run: (s) => {
       for (let cut = 1; cut < s.ordinary.length; cut += 3) {
@@ -161,6 +255,7 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
   {
     name: 'a name stated twice is booked on the address and reported',
     run: (s) => {
+      if (s.statedTwice === null) return
       const { events, rejections } = ask(s, s.statedTwice)
       assert.deepEqual(
         events.map((e) => e.principal.kind),
@@ -194,7 +289,7 @@ export const FORMAT_CHECKS: readonly FormatCheck[] = [
   {
     name: 'several calls in one message keep their places',
     run: (s) => {
-      const { events } = ask(s, `[${s.ordinary},${s.claimed}]`)
+      const { events } = ask(s, s.together([s.ordinary, s.claimed]))
       assert.deepEqual(
         events.map((e) => e.source),
         [0, 1].map((index) => ({ topic: 'access', partition: 1, offset: 9, index })),
