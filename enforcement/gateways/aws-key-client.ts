@@ -1,5 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
-import { isRecord } from './aws-answer.ts'
+import { isRecord } from './answer-shape.ts'
 import type { PlanThrottle, UsagePlan } from './aws-quarantine.ts'
 import type { AwsAnswer, AwsCall } from './aws-sdk.ts'
 

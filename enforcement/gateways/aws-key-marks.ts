@@ -1,6 +1,6 @@
 import { keyedHash, secretsEqual } from '../../core/hash.ts'
 import type { Rule } from '../gateway.ts'
-import { isRecord, isTexts } from './aws-answer.ts'
+import { isRecord, isTexts } from './answer-shape.ts'
 import { parseRule } from './deny-list-store.ts'
 
 /**

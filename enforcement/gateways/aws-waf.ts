@@ -3,7 +3,7 @@ import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { Turns } from '../turns.ts'
-import { isTexts } from './aws-answer.ts'
+import { isTexts } from './answer-shape.ts'
 import { AwsDenyTable } from './aws-deny-table.ts'
 import type { AwsCall } from './aws-sdk.ts'
 

@@ -199,6 +199,17 @@ describe('a key on the move', { timeout: 60_000 }, () => {
     expect(aws.state.plansOf(FAKE_KEYS[0])).toEqual(['quarant1'])
   })
 
+  it.each(['ignored', 'late'] as const)(
+    'has arrived once it is told so, also where joining was %s',
+    async (fault) => {
+      const aws = await account()
+      const [gateway] = fakeAwsGateways(aws, 'aws')
+      aws.inject(/CreateUsagePlanKey/, fault)
+      await gateway!.put(throttles[0]!, never)
+      expect(aws.state.plansOf(FAKE_KEYS[0])).toEqual(['quarant1'])
+    },
+  )
+
   it('is finished although its caller gave up half-way', async () => {
     const aws = await account()
     const [gateway] = fakeAwsGateways(aws, 'aws')
