@@ -1,5 +1,7 @@
 import { CurfewError } from '../core/errors.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
+import { createApigeeGateways } from '../enforcement/gateways/apigee-gateways.ts'
+import { tokenFromFile, tokenFromGoogle } from '../enforcement/gateways/apigee-token.ts'
 import { createAwsGateways } from '../enforcement/gateways/aws.ts'
 import { CallBudget } from '../enforcement/gateways/aws-budget.ts'
 import { createHaproxyGateways } from '../enforcement/gateways/haproxy.ts'
@@ -64,6 +66,14 @@ function adaptersOf(gateway: GatewayConfig, budgets: Map<string, CallBudget>): r
       ]
     case 'aws':
       return awsAdapters(gateway, budgets)
+    case 'apigee': {
+      const { name, url, accessTokenPath, credentialsPath } = gateway
+      const token =
+        accessTokenPath === undefined
+          ? tokenFromGoogle(name, credentialsPath ?? null)
+          : tokenFromFile(name, accessTokenPath)
+      return createApigeeGateways({ ...gateway, url: new URL(url), token })
+    }
     case 'decision':
       return []
   }

@@ -165,6 +165,7 @@ function checkEnforcement(config: Config, report: Reporter): void {
     )
   }
   checkAws(config, report)
+  checkApigee(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
     if (gateway.kind !== 'kong' || gateway.token === undefined) continue
     const address = new URL(gateway.adminUrl)
@@ -195,6 +196,21 @@ function checkAws({ enforcement }: Config, report: Reporter): void {
     for (const own of [`${gateway.name}-deny`, `${gateway.name}-waf`])
       if (enforcement.gateways.some(({ name }) => name === own))
         report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
+  }
+}
+
+function checkApigee({ enforcement }: Config, report: Reporter): void {
+  for (const [i, gateway] of enforcement.gateways.entries()) {
+    if (gateway.kind !== 'apigee') continue
+    const path = `enforcement.gateways[${i}]`
+    if (gateway.accessTokenPath !== undefined && gateway.credentialsPath !== undefined)
+      report.no(path, `\`${path}\` takes \`accessTokenPath\` or \`credentialsPath\`, not both`)
+    const address = new URL(gateway.url)
+    if (address.protocol === 'http:' && !isLoopback(address.hostname))
+      report.beware(`${path}.url`, 'the access token travels unencrypted')
+    const own = `${gateway.name}-actions`
+    if (enforcement.gateways.some(({ name }) => name === own))
+      report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
   }
 }
 

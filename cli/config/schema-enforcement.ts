@@ -142,6 +142,48 @@ const aws = section(
   { description: 'AWS API Gateway, with `samples/aws`.' },
 )
 
+const apigeeName = (description: string) =>
+  identifier('^[A-Za-z0-9][A-Za-z0-9_-]{0,254}$', 'a name as Apigee takes it', description)
+
+const path = (description: string) =>
+  Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description }))
+
+const apigee = section(
+  {
+    kind: Type.Literal('apigee', { description: 'Apigee X, through its management API.' }),
+    name: kebabName('Name of the gateway, unique. Its security actions appear as `<name>-actions`.'),
+    organization: apigeeName('Organisation.'),
+    environment: apigeeName('Environment of the key value map and of security actions.'),
+    url: url('http', {
+      default: 'https://apigee.googleapis.com',
+      description: 'Address of the management API.',
+    }),
+    accessTokenPath: path(
+      'File with an access token that something else renews, read before every call. Relative to the folder Curfew is started in.',
+    ),
+    credentialsPath: path(
+      'Credentials file for Google’s library. Without it and `accessTokenPath` the library looks where it always does.',
+    ),
+    map: Type.Unsafe<string>({
+      ...apigeeName(
+        'Key value map of the environment that is Curfew’s alone; the shared flow names it, too.',
+      ),
+      default: 'curfew',
+    }),
+    throttles: Type.Boolean({
+      default: false,
+      description:
+        'Whether proxies run the shared flow `samples/apigee/curfew-quota`; else there is no throttle.',
+    }),
+    securityActions: Type.Boolean({
+      default: false,
+      description: 'Block addresses through security actions (Advanced API Security).',
+    }),
+    onlyFor: onlyFor(),
+  },
+  { description: 'Apigee X, with `samples/apigee`.' },
+)
+
 const decision = section(
   {
     kind: Type.Literal('decision', { description: 'The deny list behind the decision endpoint.' }),
@@ -203,7 +245,7 @@ export const enforcementSchema = section(
       description:
         'Folder of latches (`curfew panic`, `curfew resume`) and of the record that tells a first start from a lost store. On the machine that enforces, never on a disk that is thrown away with the store. Relative to the folder Curfew is started in.',
     }),
-    gateways: Type.Array(Type.Union([haproxy, kong, aws, decision]), {
+    gateways: Type.Array(Type.Union([haproxy, kong, aws, apigee, decision]), {
       default: [],
       maxItems: 64,
       description: 'Gateways that decisions are enforced at.',
