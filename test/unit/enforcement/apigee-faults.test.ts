@@ -151,6 +151,13 @@ describe('Apigee', () => {
     expect(apigee.state.entries.get('quota__dev-0__orders')).toBe('3')
   })
 
+  it('has shut a status once it is told so, also where a change was accepted and ignored', async () => {
+    const apigee = await organisation()
+    apigee.inject(/POST .*developers/, 'ignored')
+    await fakeApigeeGateways(apigee, 'apigee')[0]!.put(callerRules[1]!, never)
+    expect(apigee.state.apps[1]!.status).toBe('revoked')
+  })
+
   it('leaves a status that was shut before us shut', async () => {
     const apigee = await organisation()
     const [gateway] = fakeApigeeGateways(apigee, 'apigee')
