@@ -12,7 +12,7 @@ import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger } from '../enforcement/reconcile.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
-import { gatewaysOf } from './gateways.ts'
+import { evidenceFor, gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
 import { listening } from './listening.ts'
 import type { Safety } from './safety.ts'
@@ -79,7 +79,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     maxEvidenceAgeMs: config.enforcement.maxEvidenceAgeSeconds * 1000,
     maxTokenLifetimeSeconds: config.enforcement.maxTokenLifetimeSeconds,
     guard: guardSettings(config),
-    onlyFor: onlyFor(config),
+    onlyFor: evidenceFor(config),
     onChange: options.onChange,
     onLeak: options.onLeak,
     latched: options.safety.latched,
@@ -111,13 +111,6 @@ function guardSettings(config: Config): GuardSettings {
     shareOfPrincipals: maxShareOfPrincipals,
     maxLiveRules,
   }
-}
-
-function onlyFor(config: Config): ReadonlyMap<string, readonly string[]> {
-  const out = new Map<string, readonly string[]>()
-  for (const gateway of config.enforcement.gateways)
-    if (gateway.onlyFor !== undefined) out.set(gateway.name, gateway.onlyFor)
-  return out
 }
 
 async function openEndpoint(

@@ -1,5 +1,9 @@
 import { CurfewError } from '../core/errors.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
+import { createApigeeGateways } from '../enforcement/gateways/apigee-gateways.ts'
+import { tokenFromFile, tokenFromGoogle } from '../enforcement/gateways/apigee-token.ts'
+import { createAwsGateways } from '../enforcement/gateways/aws.ts'
+import { CallBudget } from '../enforcement/gateways/aws-budget.ts'
 import { createHaproxyGateways } from '../enforcement/gateways/haproxy.ts'
 import { KongGateway } from '../enforcement/gateways/kong.ts'
 import { nearest } from './config/nearest.ts'
@@ -19,7 +23,20 @@ type GatewayConfig = Config['enforcement']['gateways'][number]
  * several sockets gives one adapter per socket. Throws `USAGE` for an unknown name.
  */
 export function gatewaysOf(config: Config, choice: GatewayChoice = {}): readonly GatewayAdapter[] {
-  return chosenGateways(config, choice).flatMap(adaptersOf)
+  const budgets = new Map<string, CallBudget>()
+  return chosenGateways(config, choice).flatMap((gateway) => adaptersOf(gateway, budgets))
+}
+
+/** Ids of the gateways whose evidence each adapter acts on, by its name; an adapter that is not there acts on all. */
+export function evidenceFor(config: Config): ReadonlyMap<string, readonly string[]> {
+  const meant = new Map<string, readonly string[]>()
+  for (const { kind, name, onlyFor } of config.enforcement.gateways) {
+    if (onlyFor === undefined) continue
+    // One entry of the configuration may give several adapters, each with a name of its own.
+    const names = kind === 'decision' ? [name] : gatewaysOf(config, { only: name }).map((one) => one.name)
+    for (const adapter of names) meant.set(adapter, onlyFor)
+  }
+  return meant
 }
 
 /** The entries of the configuration that a choice names. Throws `USAGE` for an unknown name. */
@@ -34,7 +51,7 @@ export function chosenGateways(config: Config, { only }: GatewayChoice): readonl
   throw new CurfewError('USAGE', `the configuration has no gateway ${shown(only)}${meant}`)
 }
 
-function adaptersOf(gateway: GatewayConfig): readonly GatewayAdapter[] {
+function adaptersOf(gateway: GatewayConfig, budgets: Map<string, CallBudget>): readonly GatewayAdapter[] {
   switch (gateway.kind) {
     case 'haproxy':
       return createHaproxyGateways(gateway)
@@ -47,7 +64,70 @@ function adaptersOf(gateway: GatewayConfig): readonly GatewayAdapter[] {
           workspace: gateway.workspace ?? null,
         }),
       ]
+    case 'aws':
+      return awsAdapters(gateway, budgets)
+    case 'apigee': {
+      const { name, url, accessTokenPath, credentialsPath } = gateway
+      const token =
+        accessTokenPath === undefined
+          ? tokenFromGoogle(name, credentialsPath ?? null)
+          : tokenFromFile(name, accessTokenPath)
+      return createApigeeGateways({ ...gateway, url: new URL(url), token })
+    }
     case 'decision':
       return []
   }
+}
+
+/** Requests that may come at once: AWS allows 40 of an account and region. */
+const AWS_BURST = 20
+
+function awsAdapters(
+  gateway: Extract<GatewayConfig, { kind: 'aws' }>,
+  budgets: Map<string, CallBudget>,
+): readonly GatewayAdapter[] {
+  const { name, region, accessKeyId, secretAccessKey, sessionToken, apiKeys, denyTable } = gateway
+  // The limit is one of the account: gateways that share an access key share it.
+  const account = JSON.stringify([region, accessKeyId?.reveal() ?? null])
+  const budget = budgets.get(account) ?? new CallBudget(gateway.requestsPerSecond, AWS_BURST)
+  budgets.set(account, budget)
+  const session = sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }
+  return createAwsGateways({
+    name,
+    region,
+    credentials:
+      accessKeyId === undefined || secretAccessKey === undefined
+        ? null
+        : { accessKeyId: accessKeyId.reveal(), secretAccessKey: secretAccessKey.reveal(), ...session },
+    endpoints: {
+      ...(gateway.apiGatewayUrl === undefined ? {} : { apiGateway: new URL(gateway.apiGatewayUrl) }),
+      ...(gateway.dynamodbUrl === undefined ? {} : { dynamodb: new URL(gateway.dynamodbUrl) }),
+      ...(gateway.wafUrl === undefined ? {} : { wafv2: new URL(gateway.wafUrl) }),
+    },
+    budget,
+    apiKeys:
+      apiKeys === undefined
+        ? null
+        : { quarantinePlans: apiKeys.quarantinePlans, markKey: Buffer.from(apiKeys.markKey.reveal()) },
+    denyTable:
+      denyTable === undefined
+        ? null
+        : {
+            table: denyTable.table,
+            cacheSeconds: denyTable.authorizerCacheSeconds,
+            flushStages: denyTable.flushStages.map((text) => {
+              const [restApiId = '', stage = ''] = text.split('/')
+              return { restApiId, stage }
+            }),
+            ipSets:
+              denyTable.ipv4Set === undefined && denyTable.ipv6Set === undefined
+                ? null
+                : { ipv4: ipSetName(denyTable.ipv4Set), ipv6: ipSetName(denyTable.ipv6Set) },
+          },
+  })
+}
+
+function ipSetName(text: string | undefined): { readonly name: string; readonly id: string } | null {
+  const [name, id] = text?.split('/') ?? []
+  return name === undefined || id === undefined ? null : { name, id }
 }

@@ -164,6 +164,8 @@ function checkEnforcement(config: Config, report: Reporter): void {
       'a mode other than observe is set, but there is no gateway to act at',
     )
   }
+  checkAws(config, report)
+  checkApigee(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
     if (gateway.kind !== 'kong' || gateway.token === undefined) continue
     const address = new URL(gateway.adminUrl)
@@ -173,6 +175,42 @@ function checkEnforcement(config: Config, report: Reporter): void {
   }
   if (config.detection.revokeSurprise < config.detection.throttleSurprise) {
     report.no('detection.revokeSurprise', '`detection.revokeSurprise` is below `detection.throttleSurprise`')
+  }
+}
+
+function checkAws({ enforcement }: Config, report: Reporter): void {
+  for (const [i, gateway] of enforcement.gateways.entries()) {
+    if (gateway.kind !== 'aws') continue
+    const path = `enforcement.gateways[${i}]`
+    if (gateway.apiKeys === undefined && gateway.denyTable === undefined)
+      report.no(path, `\`${path}\` needs \`apiKeys\` or \`denyTable\`: there is nothing to act on`)
+    if ((gateway.accessKeyId === undefined) !== (gateway.secretAccessKey === undefined))
+      report.no(path, `\`${path}\` needs both of \`accessKeyId\` and \`secretAccessKey\`, or none`)
+    if (gateway.sessionToken !== undefined && gateway.accessKeyId === undefined)
+      report.no(path, `\`${path}\` has a \`sessionToken\` without \`accessKeyId\``)
+    for (const key of ['apiGatewayUrl', 'dynamodbUrl', 'wafUrl'] as const) {
+      const address = gateway[key] === undefined ? null : new URL(gateway[key])
+      if (address?.protocol === 'http:' && !isLoopback(address.hostname))
+        report.beware(`${path}.${key}`, 'calls to AWS travel unencrypted')
+    }
+    for (const own of [`${gateway.name}-deny`, `${gateway.name}-waf`])
+      if (enforcement.gateways.some(({ name }) => name === own))
+        report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
+  }
+}
+
+function checkApigee({ enforcement }: Config, report: Reporter): void {
+  for (const [i, gateway] of enforcement.gateways.entries()) {
+    if (gateway.kind !== 'apigee') continue
+    const path = `enforcement.gateways[${i}]`
+    if (gateway.accessTokenPath !== undefined && gateway.credentialsPath !== undefined)
+      report.no(path, `\`${path}\` takes \`accessTokenPath\` or \`credentialsPath\`, not both`)
+    const address = new URL(gateway.url)
+    if (address.protocol === 'http:' && !isLoopback(address.hostname))
+      report.beware(`${path}.url`, 'the access token travels unencrypted')
+    const own = `${gateway.name}-actions`
+    if (enforcement.gateways.some(({ name }) => name === own))
+      report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
   }
 }
 

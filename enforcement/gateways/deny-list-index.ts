@@ -55,6 +55,13 @@ interface Entry {
   readonly throttle: SlidingThrottle | null
 }
 
+/** Where a check finds a rule: by what it is about and, where it names a token only, by whose token that is. */
+export function denyKeys(rule: Rule): { readonly key: string; readonly holderKey: string } {
+  const key = scopeKey(rule.scope)
+  const holderKey = rule.holder === undefined ? key : `holder:${hashOf(rule.holder.kind, rule.holder.id)}`
+  return { key, holderKey }
+}
+
 function scopeKey(scope: Scope): string {
   switch (scope.kind) {
     case 'token':
@@ -127,8 +134,7 @@ export class DenyIndex {
     this.remove(rule.id)
     const throttle =
       rule.action === 'throttle' && rule.limit !== null ? new SlidingThrottle(rule.limit) : null
-    const key = scopeKey(rule.scope)
-    const holderKey = rule.holder === undefined ? key : `holder:${hashOf(rule.holder.kind, rule.holder.id)}`
+    const { key, holderKey } = denyKeys(rule)
     const entry: Entry = { rule, key, holderKey, content, throttle }
     this.byId.set(rule.id, entry)
     for (const place of new Set([key, holderKey])) {

@@ -1,4 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
+import { boundedText } from './bounded-answer.ts'
 
 export interface KongClientOptions {
   readonly name: string
@@ -160,7 +161,7 @@ export class KongClient {
       const answer = await this.options.fetch(`${prefix}${path}`, init)
       status = answer.status
       retryAfter = answer.headers.get('retry-after')
-      text = await boundedText(answer)
+      text = await boundedText(answer, MAX_ANSWER_BYTES)
     } catch (cause) {
       if (stop.aborted) throw aborted(name, stop)
       const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
@@ -184,18 +185,6 @@ export class KongClient {
       cause,
     })
   }
-}
-
-async function boundedText(answer: Response): Promise<string> {
-  if (answer.body === null) return ''
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function failure(

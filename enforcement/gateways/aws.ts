@@ -1,0 +1,51 @@
+import type { GatewayAdapter } from '../gateway.ts'
+import { AuthorizerCaches, type CachedStage } from './aws-authorizer-caches.ts'
+import type { CallBudget } from './aws-budget.ts'
+import { AwsDenyTable } from './aws-deny-table.ts'
+import { AwsKeysGateway } from './aws-keys.ts'
+import { type AwsCredentials, awsService } from './aws-sdk.ts'
+import { AwsWafGateway, type IpSetName } from './aws-waf.ts'
+
+export interface AwsOptions {
+  /** Name in the configuration. */
+  readonly name: string
+  readonly region: string
+  /** Null: the SDK's own chain. */
+  readonly credentials: AwsCredentials | null
+  readonly endpoints?: { readonly apiGateway?: URL; readonly dynamodb?: URL; readonly wafv2?: URL }
+  /** Shared by all gateways of one account and region. */
+  readonly budget: CallBudget
+  readonly timeoutMs?: number
+  readonly apiKeys: { readonly quarantinePlans: readonly string[]; readonly markKey: Uint8Array } | null
+  readonly denyTable: {
+    readonly table: string
+    readonly cacheSeconds: number
+    readonly flushStages: readonly CachedStage[]
+    /** IP sets of AWS WAF that hold blocked addresses; null leaves addresses alone. */
+    readonly ipSets: { readonly ipv4: IpSetName | null; readonly ipv6: IpSetName | null } | null
+  } | null
+}
+
+/**
+ * The adapters of one AWS account and region: `<name>` for its API keys and `<name>-deny` for its deny table, `<name>-waf` for addresses, so
+ * that one of the two services failing holds up the other no longer than it must.
+ */
+export function createAwsGateways(options: AwsOptions): readonly GatewayAdapter[] {
+  const { name, region, credentials, endpoints = {}, budget, timeoutMs = 5_000 } = options
+  const base = { name, region, credentials, timeoutMs }
+  const apiGateway = awsService('api-gateway', { ...base, endpoint: endpoints.apiGateway ?? null, budget })
+  const adapters: GatewayAdapter[] = []
+  if (options.apiKeys !== null)
+    adapters.push(new AwsKeysGateway({ name, call: apiGateway, ...options.apiKeys }))
+  if (options.denyTable !== null) {
+    const { table, cacheSeconds, flushStages, ipSets } = options.denyTable
+    const call = awsService('dynamodb', { ...base, endpoint: endpoints.dynamodb ?? null, budget: null })
+    const caches = flushStages.length === 0 ? null : new AuthorizerCaches(apiGateway, flushStages)
+    adapters.push(new AwsDenyTable({ name: `${name}-deny`, call, table, cacheSeconds, caches }))
+    if (ipSets !== null) {
+      const waf = awsService('wafv2', { ...base, endpoint: endpoints.wafv2 ?? null, budget: null })
+      adapters.push(new AwsWafGateway({ name: `${name}-waf`, call: waf, table, dynamodb: call, ipSets }))
+    }
+  }
+  return adapters
+}
