@@ -167,6 +167,10 @@ export class MemoryStore implements StateStore {
     )
   }
 
+  async scour(): Promise<void> {
+    // Nothing that was deleted is kept anywhere.
+  }
+
   async check(): Promise<void> {
     if (this.disk.writesLeft <= 0) throw new CurfewError('STORE_UNREACHABLE', 'no power', { retriable: true })
   }
