@@ -13,7 +13,7 @@ export function nameSearch({ id, label }: Principal): (text: string) => boolean 
     const quoted = inJson(name)
     return [name, encodeURIComponent(Buffer.from(name).toString()), quoted, inJson(quoted)]
   })
-  const any = [...new Set(spellings)].map((each) => each.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('|')
+  const any = [...new Set(spellings)].map((each) => each.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|')
   const pattern = new RegExp(`(?<!${WORD})(?:${any})(?!${WORD})`, 'iu')
   return (text) => pattern.test(text)
 }
