@@ -191,7 +191,7 @@ export class Channel {
       if (!holds(before.alert)) continue
       const after = told(before)
       this.#told.set(after.incident, after)
-      this.markChanged(after.incident, '')
+      if (after.handle !== null) this.#changed.set(after.incident, 0)
       retold.push(after)
     }
     return { dropped, retold }

@@ -14,6 +14,7 @@ import { FIRST_SHARED_PARTITION, SharedMap } from '../../../cli/shared-map.ts'
 import { CurfewError } from '../../../core/errors.ts'
 import { createEnforcer } from '../../../enforcement/enforcer.ts'
 import type { Capability, GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
+import { OutboxReader } from '../../../engine/outbox-reader.ts'
 import { DEFAULT_SETTINGS } from '../../../engine/settings.ts'
 import { eventually, HandClock, MemoryLedger, quietLogger } from '../../services/decision-ledger.ts'
 import { partitionWorker } from '../../services/partition-worker.ts'
@@ -119,6 +120,13 @@ async function installation() {
     clock,
     logger: quietLogger,
   })
+  const reader = new OutboxReader(
+    'control',
+    store,
+    async ({ kind, body }) => (kind === 'forgotten' ? forgetting.take(body) : undefined),
+    quietLogger,
+  )
+  const reading = reader.run(stop.signal)
   const plane = createLiveControlPlane({
     forgetting,
     store,
@@ -135,6 +143,7 @@ async function installation() {
     await worker.close()
     stop.abort()
     await enforcer.drain()
+    await reading
     await store.close()
     await rm(folder, { recursive: true, force: true })
   }
