@@ -1,7 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { type Principal, profileKey } from '../core/event.ts'
 import { profileStoreKey } from '../engine/partition-state.ts'
-import type { AuditRecord } from './audit-log.ts'
 import type { SharedMap } from './shared-map.ts'
 
 /** Whom an entry of the audit is about. */
@@ -66,7 +65,9 @@ export class AuditSubjects {
   }
 
   /** The record with what its sealed reason says; one that is not sealed, as older ones are, unchanged. */
-  opened(record: AuditRecord): AuditRecord {
+  opened<Entry extends { readonly reason: string }>(
+    record: Entry,
+  ): Entry & { readonly said?: string | null } {
     const match = SEALED.exec(record.reason)
     if (match === null) return record
     const key = this.byRef.get(match[1]!)

@@ -102,11 +102,6 @@ export function storedSettings(bytes: Uint8Array): EngineSettings {
   return (JSON.parse(utf8.decode(bytes)) as Scalars).settings
 }
 
-/** The wishes to forget a principal that a partition answered with what is stored, from the value under {@link CLOCK_KEY}. */
-export function storedForgotten(bytes: Uint8Array): readonly string[] {
-  return (JSON.parse(utf8.decode(bytes)) as Scalars).forgotten ?? []
-}
-
 /** Collects what a partition must write, and reads it back. One per partition. */
 export class PartitionState implements StoredNames {
   private readonly partition: Partition
