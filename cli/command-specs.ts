@@ -310,8 +310,12 @@ const forget: CommandSpec = {
   positionals: { usage: 'PRINCIPAL', min: 1, max: 1 },
   examples: [
     {
-      command: 'curfew forget --config curfew.yaml --reason "asked for in writing" consumer:alice',
+      command: 'curfew forget --config curfew.yaml --reason asked-in-writing consumer:alice',
       effect: 'forgets a consumer by its name or its stable id',
+    },
+    {
+      command: 'curfew forget --config curfew.yaml --reason left --tenant acme ip:203.0.113.9',
+      effect: 'an address of another tenant',
     },
   ],
   exitCodes: [[0, 'the engine forgets it'], [1, 'refused, or no such principal'], USAGE_EXIT],
