@@ -206,7 +206,7 @@ async function expectNowhere(files: () => Promise<Searched[]>): Promise<void> {
   expect(told[0]).toMatchObject({ said: null, target: told[1]!.target })
   expect((await known(NEIGHBOUR))?.events).toBe(66)
   expect(await known(LABEL)).toBeUndefined()
-  // Who calls again is a newcomer.
+  // Others go on, and a stop writes what is left.
   await pushed.push('canonical', [line('c-2', 'another', Date.now(), 9_000, 2)])
   expect(await curfew.end('SIGTERM')).toBe(0)
   const places = [...(await files()), ...saidBy(pushed).filter(({ place }) => place === 'own log')]
