@@ -223,13 +223,24 @@ export const CoverageSchema = Type.Object({
   ),
 })
 
+export const ForgettingSchema = Type.Object({
+  request: Type.String(),
+  judged: Type.Boolean({ description: 'the engine has forgotten it; all else follows by itself' }),
+  incidents: Type.Number({ description: 'incidents that went with it' }),
+})
+
 export const AuditSchema = Type.Object({
   seq: Type.Number(),
   time: Type.String(),
   actor: Type.String(),
   action: Type.String(),
   target: Type.String(),
-  reason: Type.String(),
+  reason: Type.String({ description: 'as it is stored and hashed; about a principal it is sealed' }),
+  said: Type.Optional(
+    nullable(
+      Type.String({ description: 'what a sealed reason says; null once the principal was forgotten' }),
+    ),
+  ),
   hash: Type.String(),
 })
 

@@ -56,6 +56,14 @@ export type Step =
   | { readonly kind: 'send'; readonly job: Job }
   | { readonly kind: 'wait'; readonly until: number | null }
 
+/** What became of the alerts that were forgotten. */
+export interface ForgottenAlerts {
+  /** Ids of alerts that nobody will be told of. */
+  readonly dropped: readonly string[]
+  /** What people were told, without a name. */
+  readonly retold: readonly ToldIncident[]
+}
+
 interface WaitingIncident {
   readonly rows: PendingDelivery[]
   tries: number
@@ -153,6 +161,42 @@ export class Channel {
     else this.#changed.set(incident, this.#changed.get(incident) ?? 0)
   }
 
+  /**
+   * Drops what waits about alerts of which a statement holds, and returns what people were told about them. What
+   * `told` makes of that is remembered in its place, and shown where a message can be edited.
+   */
+  forget(
+    holds: (alert: AlertRecord) => boolean,
+    told: (before: ToldIncident) => ToldIncident,
+  ): ForgottenAlerts {
+    const dropped: string[] = []
+    const left = (rows: readonly PendingDelivery[]) => {
+      const [gone, kept] = [
+        rows.filter(({ alert }) => holds(alert)),
+        rows.filter(({ alert }) => !holds(alert)),
+      ]
+      dropped.push(...gone.map(({ alert }) => alert.id))
+      return kept
+    }
+    for (const [id, waiting] of this.#waiting) {
+      const rows = left(waiting.rows)
+      if (rows.length === waiting.rows.length) continue
+      this.#waiting.delete(id)
+      if (rows.length > 0) this.#waiting.set(id, { ...waiting, rows: [...rows] })
+    }
+    for (const digest of this.#digests) digest.folded = { ...digest.folded, rows: left(digest.folded.rows) }
+    this.#queued -= dropped.length
+    const retold: ToldIncident[] = []
+    for (const before of [...this.#told.values()]) {
+      if (!holds(before.alert)) continue
+      const after = told(before)
+      this.#told.set(after.incident, after)
+      if (after.handle !== null) this.#changed.set(after.incident, 0)
+      retold.push(after)
+    }
+    return { dropped, retold }
+  }
+
   told(): Iterable<ToldIncident> {
     return this.#told.values()
   }
@@ -161,6 +205,8 @@ export class Channel {
   next(now: number, hurry: boolean): Step {
     const ready = Math.max(this.#pausedUntil, this.#sent.last() + SPACING_MS)
     if (now < ready && !this.idle) return { kind: 'wait', until: ready }
+    while (this.#digests[0]?.folded.rows.length === 0 && this.#digests[0].folded.omitted === 0)
+      this.#digests.shift()
     const settled = this.#digests[0]
     if (settled !== undefined) return send({ kind: 'digest', digest: settled.folded, fresh: settled.fresh })
     if (this.#waiting.size === 0 && this.#omitted === 0) return this.#nextEdit(now)
@@ -243,8 +289,9 @@ export class Channel {
     if (delivered) this.#sent.add(now)
     if (job.kind === 'digest') {
       if (delivered) this.#lastDigest = now
-      this.#digests.shift()
-      this.#queued -= job.digest.rows.length
+      // Some of it may have been forgotten meanwhile.
+      const { rows } = this.#digests.shift()?.folded ?? job.digest
+      this.#queued -= rows.length
       this.#omitted -= job.digest.omitted
       return
     }

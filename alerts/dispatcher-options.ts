@@ -63,6 +63,11 @@ export interface Dispatcher {
   load(): Promise<void>
   /** Durable once resolved; the same id again changes nothing. Rejects when the ledger cannot be written. */
   accept(alert: AlertRecord): Promise<void>
+  /**
+   * Takes back what names a caller in the alerts of which a statement holds, durably: what waits is dropped, what
+   * was told is remembered without a name, and shown so where a sink can edit. Rejects when the ledger cannot be written.
+   */
+  forget(holds: (alert: AlertRecord) => boolean): Promise<void>
   /** A decision of the incident changed: edits the messages about it where a sink can edit. */
   refresh(incident: string): void
   /** Delivers until `stop` fires; resolves when every sink has stopped. */

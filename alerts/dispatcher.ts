@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../core/errors.ts'
+import { nameless } from '../core/forgotten.ts'
 import { hashOf } from '../core/hash.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import type { Job } from './channel.ts'
@@ -32,6 +33,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   return new AlertDispatcher(options)
 }
 
+/** Callers that may be forgotten while a single message is on its way. */
+const MAX_FORGOTTEN = 100
+
 const DONE = Promise.resolve()
 
 interface Lane {
@@ -51,6 +55,8 @@ class AlertDispatcher implements Dispatcher {
   readonly #lanes: readonly Lane[]
   readonly #accepted = new Map<string, Promise<void>>()
   #saving: Promise<void> = DONE
+  /** What was forgotten lately: a message about it may be on its way. */
+  #forgotten: readonly ((alert: AlertRecord) => boolean)[] = []
   #loaded = false
   #running = 0
   #draining: (() => void)[] = []
@@ -131,6 +137,23 @@ class AlertDispatcher implements Dispatcher {
     for (const [channel, row] of rows) channel.add(row)
     for (const { channel } of overfull) channel.addOmitted(1)
     for (const lane of wanting) lane.wake.abort()
+  }
+
+  forget(holds: (alert: AlertRecord) => boolean): Promise<void> {
+    assert(this.#loaded, 'load() comes before forget()')
+    this.#forgotten = [...this.#forgotten, holds].slice(-MAX_FORGOTTEN)
+    const done = this.#saving.then(async () => {
+      for (const lane of this.#lanes) {
+        const { channel } = lane
+        const { dropped, retold } = channel.forget(holds, unnamed)
+        if (dropped.length === 0 && retold.length === 0) continue
+        const over = { sink: channel.name, alertIds: dropped, outcome: 'abandoned' } as const
+        await this.#options.ledger.save({ done: over, told: retold })
+        lane.wake.abort()
+      }
+    })
+    this.#saving = done.catch(() => undefined)
+    return done
   }
 
   refresh(incident: string): void {
@@ -238,7 +261,9 @@ class AlertDispatcher implements Dispatcher {
       undo: this.#options.undo(alert.incident, decisions),
     }
     const handle = await sink.deliver(message, job.kind === 'edit' ? job.told.handle : job.handle, stop)
-    return [{ sink: sink.name, incident: alert.incident, handle, alert, shown: fingerprint(decisions) }]
+    const told = { sink: sink.name, incident: alert.incident, handle, alert, shown: fingerprint(decisions) }
+    // Forgotten while the message was on its way.
+    return [this.#forgotten.some((holds) => holds(alert)) ? unnamed(told) : told]
   }
 
   async #failed(lane: Lane, job: Job, error: unknown, stop: AbortSignal): Promise<void> {
@@ -305,6 +330,10 @@ class AlertDispatcher implements Dispatcher {
       }
     }
   }
+}
+
+function unnamed(told: ToldIncident): ToldIncident {
+  return { ...told, alert: nameless(told.alert), shown: '' }
 }
 
 const NEVER = new AbortController().signal

@@ -16,7 +16,7 @@ export interface Checkpoint {
 }
 
 /** What waits in the outbox: for people or for gateways. */
-export type OutboxKind = 'alert' | 'decision' | 'proof'
+export type OutboxKind = 'alert' | 'decision' | 'proof' | 'forgotten'
 
 /** Something that must reach people or gateways once. `seq` counts up per partition from 1. */
 export interface OutboxEntry {
@@ -116,6 +116,11 @@ export interface StateStore {
   readLines(log: string, afterSeq: number, limit: number): Promise<readonly StoredLine[]>
   /** Removes lines up to a sequence number, but never the last; the others keep their numbers. */
   trimLines(log: string, throughSeq: number): Promise<void>
+  /**
+   * What was deleted before the call has left the files of this store when it resolves, as far as they are the
+   * store's own; files of a server follow the server's settings. Slow: writes all state anew.
+   */
+  scour(): Promise<void>
   /** Throws when unreachable or configured so that it may lose state (`STORE_MAY_EVICT`). */
   check(): Promise<void>
   close(): Promise<void>

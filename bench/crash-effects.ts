@@ -78,7 +78,8 @@ export async function openEffects(
 function takeInto(enforcer: Enforcer, dispatcher: Dispatcher, broken: Broken | null): TakeEntry {
   const take: TakeEntry = async ({ kind, body }) => {
     if (kind === 'decision') await enforcer.accept(JSON.parse(body) as Decision)
-    else await dispatcher.accept(JSON.parse(body) as AlertRecord)
+    // Nobody here takes back what was told: it is compared.
+    else if (kind !== 'forgotten') await dispatcher.accept(JSON.parse(body) as AlertRecord)
   }
   if (broken !== 'taken-late') return take
   return async (entry) => void sleep(LATE_MS).then(() => take(entry))

@@ -1,6 +1,8 @@
 import type { StateStore } from '../baseline/store.ts'
+import { profileKey } from '../core/event.ts'
 import { type ControlEffect, encodeEffect } from '../engine/control-records.ts'
 import type { Partition } from '../engine/partition.ts'
+import { profileStoreKey } from '../engine/partition-state.ts'
 import { DEFAULT_SETTINGS, type EngineSettings } from '../engine/settings.ts'
 
 /** Requests over the length of the log, if nothing crashes. */
@@ -18,16 +20,18 @@ export const FIRST_SETTINGS: EngineSettings = {
 
 /**
  * Operators who change things while the log is read: thresholds and exceptions, accepted and dismissed
- * incidents, released decisions, and the time, which passes by itself.
+ * incidents, released decisions, callers that are forgotten, and the time, which passes by itself.
  */
 export class Operators {
   private readonly store: StateStore
   private readonly every: number
   private readonly life: number
+  private readonly identityKey: Uint8Array
   private asked = 0
   private due: number | null = null
 
-  constructor(store: StateStore, total: number, life: number) {
+  constructor(store: StateStore, total: number, life: number, identityKey: Uint8Array) {
+    this.identityKey = identityKey
     this.store = store
     this.every = Math.max(1, Math.floor(total / REQUESTS))
     this.life = life
@@ -39,7 +43,10 @@ export class Operators {
     if (read < this.due) return
     this.due = read + this.every
     const number = this.life * LIFE_IDS + ++this.asked
-    const effect = effectOf(this.asked, number, partitions)
+    const forgets = this.asked % 8 === 6 && this.asked <= REQUESTS / 2
+    const effect = forgets
+      ? forgetOne(number, partitions, this.identityKey)
+      : effectOf(this.asked, number, partitions)
     if (effect === null) return
     // Nobody knows in advance which partition an incident is in; for the others it means nothing.
     for (let partition = 0; partition < partitions.length; partition++) {
@@ -65,6 +72,23 @@ function effectOf(turn: number, number: number, partitions: readonly Partition[]
   if (turn % 4 === 2 && issued !== undefined)
     return { kind: 'decision-released', incident: incident.id, decision: issued.id }
   return { kind: 'close-incident', incident: incident.id, verdict: turn % 8 < 4 ? 'accept' : 'dismiss' }
+}
+
+/** Has one of the callers forgotten, who goes on calling. */
+function forgetOne(
+  number: number,
+  partitions: readonly Partition[],
+  identityKey: Uint8Array,
+): ControlEffect | null {
+  const keys = partitions.flatMap(({ residents }) =>
+    [...residents.slots()].map((slot) => {
+      const { tenant, principal } = residents.ownerOf(slot)
+      return profileStoreKey(identityKey, tenant, profileKey(tenant, principal))
+    }),
+  )
+  const key = keys.sort()[number % Math.max(1, keys.length)]
+  if (key === undefined) return null
+  return { kind: 'forget', request: `asked-${number}`, key, time: 0, ended: [] }
 }
 
 function settingsOf(turn: number, version: number): EngineSettings {

@@ -166,7 +166,7 @@ export function seamDecisions(ledger: DecisionLedger, kill: KillSwitch): Decisio
       await ledger.save(entry)
       if (entry.status === 'pending' && entry.receipts.length === 0) kill.pass('noted')
     },
-    forgetEnded: (before) => ledger.forgetEnded(before),
+    forgetEnded: (holds) => ledger.forgetEnded(holds),
   }
 }
 

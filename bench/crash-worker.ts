@@ -105,6 +105,7 @@ const operators = new Operators(
   store,
   task.ends.reduce((sum, n) => sum + n, 0),
   task.life,
+  new TextEncoder().encode(KEY),
 )
 const effects = await openEffects(store, task.where, kill, task.broken)
 const stop = new AbortController()

@@ -40,8 +40,17 @@ const MAX_WRITERS = 1_000
 /** Invisible and direction-changing characters: they could make an entry read differently from what it says. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu
 
-/** The next link after `head`. Hostile text is cut and made printable, so that the record shows what it holds. */
-export function nextEntry(head: ChainHead, writer: string, time: string, change: AuditedChange): AuditEntry {
+/**
+ * The next link after `head`. Hostile text is cut and made printable, so that the record shows what it holds. `seal`
+ * says what is stored, and hashed, in place of the reason.
+ */
+export function nextEntry(
+  head: ChainHead,
+  writer: string,
+  time: string,
+  change: AuditedChange,
+  seal: (reason: string) => string = (reason) => reason,
+): AuditEntry {
   const content = {
     time,
     writer,
@@ -49,7 +58,7 @@ export function nextEntry(head: ChainHead, writer: string, time: string, change:
     actor: plain(change.actor, MAX_FIELD.actor),
     action: plain(change.action, MAX_FIELD.action),
     target: plain(change.target, MAX_FIELD.target),
-    reason: plain(change.reason, MAX_FIELD.reason),
+    reason: seal(plain(change.reason, MAX_FIELD.reason)),
     previousHash: head.hash,
   }
   return { ...content, hash: hashOfEntry(content) }

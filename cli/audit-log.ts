@@ -10,6 +10,7 @@ import {
   nextEntry,
   parseEntry,
 } from './audit-chain.ts'
+import type { AuditSubject, AuditSubjects } from './audit-subjects.ts'
 
 /** Name of the shared log. */
 export const AUDIT_LOG = 'audit'
@@ -22,7 +23,7 @@ export interface AuditLog {
    * Durable when resolved: append first, change afterwards. Throws what the store throws, and `STORE_FENCED`
    * when another process writes under the same name; the change must not happen then.
    */
-  append(change: AuditedChange): Promise<AuditRecord>
+  append(change: AuditedChange, about?: AuditSubject): Promise<AuditRecord>
   /** Entries of all writers above a sequence number, oldest first. */
   read(afterSeq: number, limit: number): Promise<readonly AuditRecord[]>
 }
@@ -32,6 +33,8 @@ export interface AuditLogOptions {
   /** Name of this process's chain; one process at a time may use it. Lower-case letters, digits and hyphens. */
   readonly writer: string
   readonly clock: Clock
+  /** Seals what is said about a principal; without it everything is stored as it is. */
+  readonly subjects?: AuditSubjects
 }
 
 /** What is remembered beside the log, so that a restart reads its tail only. */
@@ -59,8 +62,11 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   const chain = new WriterChain(options)
   await chain.takeOver()
   return {
-    append: (change) => chain.append(change),
-    read: (afterSeq, limit) => readAudit(options.store, afterSeq, limit),
+    append: (change, about) => chain.append(change, about),
+    read: async (afterSeq, limit) => {
+      const records = await readAudit(options.store, afterSeq, limit)
+      return records.map((record) => options.subjects?.opened(record) ?? record)
+    },
   }
 }
 
@@ -105,18 +111,19 @@ class WriterChain {
     throw this.fenced()
   }
 
-  append(change: AuditedChange): Promise<AuditRecord> {
-    const mine = this.turn.then(() => this.appendNow(change))
+  append(change: AuditedChange, about?: AuditSubject): Promise<AuditRecord> {
+    const mine = this.turn.then(() => this.appendNow(change, about))
     this.turn = mine.catch(() => undefined)
     return mine
   }
 
-  private async appendNow(change: AuditedChange): Promise<AuditRecord> {
-    const { store, writer, clock } = this.options
+  private async appendNow(change: AuditedChange, about?: AuditSubject): Promise<AuditRecord> {
+    const { store, writer, clock, subjects } = this.options
+    const seal = about === undefined ? undefined : await subjects?.sealFor(about)
     if (!this.certain) this.head = await this.findEnd(this.head)
     this.certain = false
     if (!(await this.claim(this.version))) throw this.fenced()
-    const entry = nextEntry(this.head, writer, isoTime(clock.now()), change)
+    const entry = nextEntry(this.head, writer, isoTime(clock.now()), change, seal)
     const seq = await store.appendLine(AUDIT_LOG, JSON.stringify(entry))
     this.head = { entry: entry.entry, hash: entry.hash, line: seq }
     // Remembered behind the line as well, so that a cut end of the log shows.

@@ -23,6 +23,8 @@ export const DECISIONS_MAP = 0
 export const DENY_LIST_MAP = 1
 export const DELIVERIES_MAP = 2
 export const COVERAGE_MAP = 3
+/** The audit's principals, and wishes to forget one. */
+export const SUBJECTS_MAP = 4
 
 const DENY_REFRESH_MS = 1_000
 const MAX_STALE_MS = 15_000

@@ -19,7 +19,7 @@ import { withoutSecrets } from '../ingest/kept-text.ts'
 import type { Pace } from '../ingest/pace.ts'
 import { Packer, packedLines } from '../ingest/packed.ts'
 import { addressOf } from '../ingest/principal-address.ts'
-import { readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
+import { isSealedNothing, readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
 import type { EventLog, LogRecord, RawSource, SourcedRecord } from '../ingest/source.ts'
 import { FileSource } from '../ingest/sources/file-source.ts'
 import { HttpSource } from '../ingest/sources/http-source.ts'
@@ -132,6 +132,7 @@ export class Ingest {
   /** Reads a record of the local journal, see {@link seal}; those of older journals are raw lines. */
   readonly decodeJournal = (record: LogRecord, to: Decoded): void => {
     const { bytes, receivedAt, offset, source } = record
+    if (isSealedNothing(bytes)) return
     // What the source delivers again after a crash is known by where it stood there.
     const at = record.origin ?? { topic: source, partition: 0, offset }
     let events = 0

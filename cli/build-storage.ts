@@ -80,6 +80,11 @@ export interface OpenedLog {
   readonly kafka: KafkaClient | null
   /** Partitions that go on no more because their log has a gap, with the reason. */
   readonly stopped: ReadonlyMap<number, string>
+  /**
+   * Lets the records so far leave the disk once they are judged, although nobody calls. Tells whether they have; of
+   * a topic always, whose retention is its own.
+   */
+  renew(): Promise<() => boolean>
   close(): Promise<void>
 }
 
@@ -90,7 +95,11 @@ export async function openLog(config: Config, logger: Logger): Promise<OpenedLog
     const journal = await inFolder('log.folder', folder, () =>
       Journal.open({ folder, maxBytes, log: logger }),
     )
-    return { log: journal, kafka: null, stopped: new Map(), close: () => journal.close() }
+    const renew = async () => {
+      const offset = await journal.renew()
+      return () => journal.first >= offset
+    }
+    return { log: journal, kafka: null, stopped: new Map(), renew, close: () => journal.close() }
   }
   const kafka = new KafkaClient(kafkaOptions(log, log.clientId), logger)
   const { topic, partitions, groupId } = log
@@ -104,6 +113,7 @@ export async function openLog(config: Config, logger: Logger): Promise<OpenedLog
     log: events,
     kafka,
     stopped,
+    renew: async () => () => true,
     close: async () => {
       await events.close()
       await kafka.close()

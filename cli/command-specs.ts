@@ -270,6 +270,36 @@ const explain: CommandSpec = {
   exitCodes: [[0, 'explained'], [1, 'no such incident or decision'], USAGE_EXIT],
 }
 
+const forget: CommandSpec = {
+  name: 'forget',
+  summary: 'forget a principal and whatever names it',
+  purpose:
+    'Has a running Curfew forget a principal: its profile, its incidents and decisions, and whatever else names it. The configuration needs a token with role admin. Refused while a decision on the principal stands and while the settings name it. What people were told outside, and topics until their retention, still name it.',
+  flags: [
+    requiredConfig,
+    { name: 'reason', kind: 'text', placeholder: 'TEXT', description: 'Why; sealed in the audit.' },
+    {
+      name: 'tenant',
+      kind: 'text',
+      placeholder: 'NAME',
+      description: 'Tenant of the principal.',
+      fallback: 'default',
+    },
+  ],
+  positionals: { usage: 'PRINCIPAL', min: 1, max: 1 },
+  examples: [
+    {
+      command: 'curfew forget --config curfew.yaml --reason asked-in-writing consumer:alice',
+      effect: 'forgets a consumer by its name or its stable id',
+    },
+    {
+      command: 'curfew forget --config curfew.yaml --reason left --tenant acme ip:203.0.113.9',
+      effect: 'an address of another tenant',
+    },
+  ],
+  exitCodes: [[0, 'the engine forgets it'], [1, 'refused, or no such principal'], USAGE_EXIT],
+}
+
 const backfill: CommandSpec = {
   name: 'backfill',
   summary: 'teach Curfew from recorded logs before going live',
@@ -328,6 +358,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   resume,
   sweep,
   explain,
+  forget,
   backfill,
   auditVerify,
 ]

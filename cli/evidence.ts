@@ -4,9 +4,9 @@ import { isoTime } from '../core/time.ts'
 import { proofOf } from '../enforcement/hold-proof.ts'
 import type { LedgerEntry } from '../enforcement/ledger.ts'
 import type { DecisionView, IncidentView } from '../engine/control-plane.ts'
+import { adminClient } from './admin-client.ts'
 import { DECISIONS_MAP } from './build-enforcement.ts'
 import { openStore } from './build-storage.ts'
-import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { eventPartitions } from './event-partitions.ts'
 import { incidentView } from './incident-view.ts'
@@ -75,32 +75,12 @@ function decisionView(bytes: Uint8Array): DecisionView {
 }
 
 function askedEvidence(config: Config, fetcher: typeof fetch): Evidence {
-  const token = config.admin.tokens.find((each) => each.token !== undefined)?.token
-  const address = listenAddress(config.admin.listen)
-  if (token === undefined || address === null || address.port === 0) {
-    const needs = 'admin.listen with a port and a token under admin.tokens that is not only a hash'
-    throw new CurfewError(
-      'STORE_UNREACHABLE',
-      `the store belongs to a running Curfew; to ask that one the configuration needs ${needs}`,
-    )
-  }
-  const host = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
+  const client = adminClient(config, () => true, REQUEST_MS, fetcher)
   const ask = async (path: string): Promise<unknown> => {
-    const headers = { authorization: `Bearer ${token.reveal()}` }
-    const signal = AbortSignal.timeout(REQUEST_MS)
-    const response = await fetcher(base + path, { headers, signal, redirect: 'error' }).catch(
-      (cause: unknown) => {
-        throw new CurfewError(
-          'STORE_UNREACHABLE',
-          `a running Curfew has the store, and its admin API at ${base} does not answer`,
-          { cause },
-        )
-      },
-    )
-    if (response.status === 404) return null
-    if (response.ok) return response.json()
-    throw new CurfewError('STORE_UNREACHABLE', `the admin API at ${base} answers ${response.status}`)
+    const { status, body } = await client(path)
+    if (status === 404) return null
+    if (status === 200) return body
+    throw new CurfewError('STORE_UNREACHABLE', `the admin API answers ${status}`)
   }
   return {
     incident: async (id) => (await ask(`/v1/incidents/${encodeURIComponent(id)}`)) as IncidentView | null,

@@ -9,7 +9,7 @@ import {
 } from '../alerts/ledger.ts'
 import type { TextMap } from '../enforcement/gateways/deny-list-store.ts'
 import type { DecisionLedger, LedgerEntry } from '../enforcement/ledger.ts'
-import { endedAt, isLive } from '../enforcement/ledger.ts'
+import { isLive } from '../enforcement/ledger.ts'
 import type { SharedMap } from './shared-map.ts'
 
 /** Decisions that have ended are kept for reading up to this many, newest first. */
@@ -36,11 +36,11 @@ export function decisionLedger(map: SharedMap): DecisionLedger {
       }
       await map.change(new Map([[id, JSON.stringify(entry)]]), deletes)
     },
-    forgetEnded: async (before) => {
+    forgetEnded: async (holds) => {
       const deletes: string[] = []
       for (const [id, body] of map.entries()) {
         const entry = JSON.parse(body) as LedgerEntry
-        if (!isLive(entry.status) && endedAt(entry) < before) deletes.push(id)
+        if (!isLive(entry.status) && holds(entry)) deletes.push(id)
       }
       if (deletes.length === 0) return
       await map.change(new Map(), deletes)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StateStore } from '../baseline/store.ts'
+import { entityId, type Principal } from '../core/event.ts'
 import type { Clock } from '../core/time.ts'
 import type { Enforcer } from '../enforcement/enforcer.ts'
 import { isLive } from '../enforcement/ledger.ts'
@@ -11,6 +12,7 @@ import type {
   CoverageView,
   DecisionStatusName,
   DecisionView,
+  ForgettingView,
   IncidentView,
   Page,
   PrincipalView,
@@ -21,6 +23,7 @@ import { type ControlEffect, encodeEffect } from '../engine/control-records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import { scrubText } from '../ingest/scrub.ts'
 import type { AuditLog } from './audit-log.ts'
+import { type Forgetting, principalOf } from './forgetting.ts'
 import { incidentView } from './incident-view.ts'
 import type { NextSettings, SettingsKeeper } from './settings-keeper.ts'
 import { FIRST_SHARED_PARTITION } from './shared-map.ts'
@@ -37,6 +40,7 @@ export interface LiveControlPlaneOptions {
   readonly clock: Clock
   readonly readiness: () => Promise<readonly ReadinessCheck[]>
   readonly coverage: () => CoverageView
+  readonly forgetting: Pick<Forgetting, 'ask'>
   /** Key of the hashes under which profiles are stored. */
   readonly identityKey: Uint8Array
 }
@@ -88,6 +92,40 @@ class LiveControlPlane implements ControlPlane {
     return this.storedPrincipals.one(tenant, entity)
   }
 
+  async forgetPrincipal(
+    tenant: string,
+    entity: string,
+    actor: Actor,
+    said: string,
+  ): Promise<ChangeResult<ForgettingView>> {
+    return this.inTurn(async () => {
+      const principal = await this.anyOf(tenant, entity)
+      if (principal === null) return notFound(`no principal ${entity.slice(0, 80)}`)
+      const asked = await this.options.forgetting.ask({ tenant, principal }, actor.name, scrubText(said))
+      if (asked.ok) this.storedPrincipals.forget(tenant, entityId(principal))
+      return asked
+    })
+  }
+
+  /** A principal of whom anything is kept, by its stable id or its name: a profile, an incident or a decision. */
+  private async anyOf(tenant: string, entity: string): Promise<Principal | null> {
+    const profile =
+      (await this.storedPrincipals.byStableId(tenant, entity)) ??
+      (await this.storedPrincipals.one(tenant, entity))
+    if (profile !== null) return principalOf(profile.stableId, profile.entity)
+    const isIt = (principal: Principal) =>
+      entityId(principal) === entity || `${principal.kind}:${principal.id}` === entity
+    const decided = this.options.enforcer
+      .views()
+      .find(({ decision }) => decision.tenant === tenant && isIt(decision.principal))
+    if (decided !== undefined) return decided.decision.principal
+    const { items } = await this.storedIncidents.page({ tenant, entity, limit: 1 })
+    const [found] = items
+    if (found === undefined) return null
+    if (found.incident.linesKey === undefined) return found.incident.principal
+    return found.incident.entity.type === 'ip' ? principalOf(entity, entity) : null
+  }
+
   async incidents(query: IncidentQuery): Promise<Page<IncidentView>> {
     const { items, nextCursor } = await this.storedIncidents.page(query)
     const shown = new Set(items.map(({ incident }) => incident.id))
@@ -122,7 +160,8 @@ class LiveControlPlane implements ControlPlane {
       if (found.incident.resolvedAt !== null) return conflict(`incident ${id} is resolved already`)
       if (this.closing.has(id)) return conflict(`incident ${id} is being closed`)
       const { store, enforcer, audit } = this.options
-      await audit.append({ actor: actor.name, action: `incident.${verdict}`, target: id, reason })
+      const change = { actor: actor.name, action: `incident.${verdict}`, target: id, reason }
+      await audit.append(change, found.incident)
       const body = encodeEffect({ kind: 'close-incident', incident: id, verdict })
       await store.request(found.partition, { id: `close-${id}`, kind: 'close-incident', body })
       this.noteClosing(id)
@@ -221,12 +260,8 @@ class LiveControlPlane implements ControlPlane {
       const view = this.options.enforcer.view(id)
       if (view === null) return notFound(`no decision ${id.slice(0, 80)}`)
       if (!allows(view.status)) return conflict(`decision ${id} is ${view.status}`)
-      await this.options.audit.append({
-        actor: actor.name,
-        action: `decision.${verb}`,
-        target: id,
-        reason: scrubText(reason),
-      })
+      const entry = { actor: actor.name, action: `decision.${verb}`, target: id, reason: scrubText(reason) }
+      await this.options.audit.append(entry, view.decision)
       return change(view)
     })
   }

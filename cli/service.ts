@@ -18,6 +18,7 @@ import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Alerts, openAlerts } from './build-alerts.ts'
 import { CoverageReporter, openCoverage, watchOutside } from './build-coverage.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
+import { openSubjects, type Subjects } from './build-forgetting.ts'
 import {
   Ingest,
   openDeadLetters,
@@ -31,6 +32,7 @@ import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import type { CoverageMonitor } from './coverage-monitor.ts'
+import type { Forgetting } from './forgetting.ts'
 import { identityKeyOf } from './identity-key.ts'
 import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
@@ -91,6 +93,8 @@ export class Service {
   private safety: Safety | null = null
   private readonly reporter: CoverageReporter
   private coverage: CoverageMonitor | null = null
+  private subjects: Subjects | null = null
+  private forgetting: Forgetting | null = null
   private worker: DetectWorker | null = null
   private outbox: OutboxReader | null = null
   private alerts: Alerts | null = null
@@ -142,7 +146,8 @@ export class Service {
     if (role === 'detect') {
       this.settings = await openSettingsKeeper({ store, initial, clock })
     } else {
-      const audit = await openAuditLog({ store, writer: 'admin', clock })
+      this.subjects = await openSubjects(config, store, this.controlStop.signal)
+      const audit = await openAuditLog({ store, writer: 'admin', clock, subjects: this.subjects.keys })
       this.settings = await openSettingsKeeper({ store, initial, clock, audit })
       await this.startControl(audit)
     }
@@ -207,6 +212,12 @@ export class Service {
     const { dispatcher } = this.alerts
     this.coverage = await openCoverage(this.coverageParts(), (alert) => dispatcher.accept(alert), stop)
     this.control.push(watchOutside(this.coverageParts(), this.coverage, stop))
+    const [renew, deadLetters] = [() => opened.renew(), () => this.deadLetters]
+    this.forgetting = this.subjects!.forgetting({
+      ...{ audit, settings, renew, deadLetters, clock, logger, dispatcher, enforcer: enforcer() },
+      partitions: opened.log.partitions,
+    })
+    this.control.push(this.forgetting.run(stop))
     const take: TakeEntry = (entry) => this.take(entry.kind, entry.body)
     this.outbox = new OutboxReader(OUTBOX_READER, this.store, take, logger)
     this.control.push(this.outbox.run(stop).catch((error: unknown) => this.fail(error)))
@@ -227,6 +238,7 @@ export class Service {
       clock,
       readiness: () => this.readiness(),
       coverage: () => this.coverage!.view(),
+      forgetting: this.forgetting!,
       identityKey: identityKeyOf(config),
     })
     this.controlPlane = controlPlane
@@ -304,10 +316,8 @@ export class Service {
         this.metrics.decision(decision.action, decision.mode, 'pending')
       return
     }
-    if (kind === 'proof') {
-      this.enforcement!.enforcer.noteProof(JSON.parse(body) as HoldProof)
-      return
-    }
+    if (kind === 'proof') return this.enforcement!.enforcer.noteProof(JSON.parse(body) as HoldProof)
+    if (kind === 'forgotten') return this.forgetting!.take(body)
     const alert = JSON.parse(body) as AlertRecord
     this.metrics.incident(alert.severity, alert.transition)
     await this.alerts!.dispatcher.accept(alert)
@@ -360,6 +370,7 @@ export class Service {
     await step(() => this.adminServer?.close())
     await step(() => Promise.all(this.control))
     await step(() => this.coverage?.close())
+    await step(() => this.subjects?.close())
     await step(() => this.enforcement?.close())
     await step(() => this.alerts?.close())
     await step(() => this.deadLetters?.close())

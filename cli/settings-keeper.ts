@@ -34,6 +34,11 @@ export interface SettingsKeeper {
   /** One version of the history, or null. */
   version(version: number): Promise<EngineSettings | null>
   /**
+   * Drops the versions up to the newest of which a statement holds; the current one always stays. They can be
+   * returned to no more.
+   */
+  forgetHistory(holds: (version: SettingsVersion) => boolean): Promise<void>
+  /**
    * Puts back what loosenings that ended at or before `now` (epoch ms) had changed, and asks partitions that
    * lag behind to take the current version. Safe at any time, in any process. Returns the fields put back.
    */
@@ -195,6 +200,25 @@ class DocumentKeeper implements SettingsKeeper {
     await this.noteCurrent()
     await this.readHistory()
     return this.versions.toReversed().slice(0, limit)
+  }
+
+  async forgetHistory(holds: (version: SettingsVersion) => boolean): Promise<void> {
+    const { store } = this.options
+    let [last, version] = [0, 0]
+    for (let after = 0; ; ) {
+      const lines = await store.readLines(HISTORY_LOG, after, HISTORY_PAGE)
+      if (lines.length === 0) break
+      for (const { seq, body } of lines) {
+        after = seq
+        const made = JSON.parse(body) as SettingsVersion
+        if (!holds(made)) continue
+        last = seq
+        version = Math.max(version, made.settings.version)
+      }
+    }
+    if (last === 0) return
+    await store.trimLines(HISTORY_LOG, last)
+    this.versions = this.versions.filter(({ settings }) => settings.version > version)
   }
 
   async version(version: number): Promise<EngineSettings | null> {

@@ -48,6 +48,10 @@ export class SharedMap {
     return new SharedMap(partition, values, stop)
   }
 
+  get(key: string): string | undefined {
+    return this.values.get(key)
+  }
+
   entries(): Iterable<readonly [string, string]> {
     return this.values.entries()
   }

@@ -88,6 +88,19 @@ export class StoredPrincipals {
     return query.search === undefined || head.entity.toLowerCase().includes(query.search.toLowerCase())
   }
 
+  /** A principal by its stable id, such as `consumer:6f1c`: one key is read in each partition. */
+  async byStableId(tenant: string, stableId: string): Promise<PrincipalView | null> {
+    const key = profileStoreKey(this.options.identityKey, tenant, `${tenant}\u0000${stableId}`)
+    const partitions = await this.options.partitions()
+    const views = await Promise.all(partitions.map((partition) => this.read({ partition, key })))
+    return views.find((view) => view?.tenant === tenant && view.stableId === stableId) ?? null
+  }
+
+  /** No longer remembers where the profile of a name was. */
+  forget(tenant: string, entity: string): void {
+    this.places.delete(placeKey(tenant, entity))
+  }
+
   /** A principal by its shown name: by its key where name and stable id agree, else by looking through all. */
   async one(tenant: string, entity: string): Promise<PrincipalView | null> {
     const known = this.places.get(placeKey(tenant, entity))

@@ -135,6 +135,9 @@ export class Enforcer {
 
   /** See {@link EntryBook.forgetEnded}. */
   forgetEnded = (before: number): Promise<void> => this.#book.forgetEnded(before)
+  /** See {@link EntryBook.forgetPrincipal}; `key` is a `profileKey`. */
+  forgetPrincipal = (key: string) => this.#turns.run(key, () => this.#book.forgetPrincipal(key))
+
   #act(entry: LedgerEntry): void {
     const rule = ruleOf(entry)
     if (rule === null) return

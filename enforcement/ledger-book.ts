@@ -186,10 +186,21 @@ export class EntryBook {
 
   /** Drops ended decisions whose hold was over before an instant, epoch ms. Rejects with what the ledger says. */
   async forgetEnded(before: number): Promise<void> {
-    await this.#ledger.forgetEnded(before)
+    await this.#forgetThose((entry) => endedAt(entry) < before)
+  }
+
+  /** Drops the ended decisions about a principal. False while others act or wait for a person; they stay. */
+  async forgetPrincipal(key: string): Promise<boolean> {
+    for (const id of this.#byPrincipal.get(key)) await this.#saving.get(id)?.catch(() => undefined)
+    await this.#forgetThose((entry) => principalOf(entry.decision) === key)
+    return this.#listed(this.#byPrincipal.get(key)).length === 0
+  }
+
+  async #forgetThose(holds: (entry: LedgerEntry) => boolean): Promise<void> {
+    await this.#ledger.forgetEnded((entry) => entry.status !== 'awaiting-approval' && holds(entry))
     for (const id of this.#ended) {
       const entry = this.#entries.get(id)
-      if (entry !== undefined && endedAt(entry) < before && !this.#saving.has(id)) this.#drop(this.#ended, id)
+      if (entry !== undefined && holds(entry) && !this.#saving.has(id)) this.#drop(this.#ended, id)
     }
   }
 

@@ -56,8 +56,8 @@ export const MAX_DETAIL_LENGTH = 200
 export interface DecisionLedger {
   load(): Promise<readonly LedgerEntry[]>
   save(entry: LedgerEntry): Promise<void>
-  /** Drops entries that are not live and whose hold ended before an instant, epoch ms. */
-  forgetEnded(before: number): Promise<void>
+  /** Drops entries of which a statement holds; never one that is live. */
+  forgetEnded(holds: (entry: LedgerEntry) => boolean): Promise<void>
 }
 
 /** A decision as people and the admin API see it. Times are ISO 8601. */

@@ -114,7 +114,10 @@ export interface AuditView {
   readonly actor: string
   readonly action: string
   readonly target: string
+  /** Of an entry about a principal sealed with a key of that principal's, `sealed:<reference>:<text>`. */
   readonly reason: string
+  /** What a sealed reason says; null once the principal was forgotten, absent where nothing is sealed. */
+  readonly said?: string | null
   /** SHA-256 over the previous entry's hash and this entry. */
   readonly hash: string
 }
@@ -185,6 +188,15 @@ export interface CoverageView {
   readonly incidents: readonly CoverageIncidentView[]
 }
 
+/** How far the forgetting of a principal has come. */
+export interface ForgettingView {
+  readonly request: string
+  /** Whether the engine has forgotten it; everything else follows by itself. False: the engine has not answered yet. */
+  readonly judged: boolean
+  /** Incidents that went with it. */
+  readonly incidents: number
+}
+
 /** What the admin API may ask and change. Every change is audited by the implementation before it takes effect. */
 export interface ControlPlane {
   readiness(): Promise<readonly ReadinessCheck[]>
@@ -193,6 +205,16 @@ export interface ControlPlane {
     query: PageQuery & { readonly search?: string; readonly state?: PrincipalState },
   ): Promise<Page<PrincipalView>>
   principal(tenant: string, entity: string): Promise<PrincipalView | null>
+  /**
+   * Forgets a principal, named by its entity or stable id. `conflict` while a decision on it stands or waits, or while
+   * the settings name it.
+   */
+  forgetPrincipal(
+    tenant: string,
+    entity: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<ForgettingView>>
   incidents(
     query: PageQuery & { readonly state?: 'open' | 'resolved'; readonly entity?: string },
   ): Promise<Page<IncidentView>>

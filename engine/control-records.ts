@@ -1,6 +1,7 @@
 import type { ControlRecord } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { bodyOf } from './control-list.ts'
+import { type ForgetEffect, forgetPrincipal, type StoredNames } from './forgetting.ts'
 import { type MergedKnowledge, sumsIn } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { EngineSettings } from './settings.ts'
@@ -18,6 +19,7 @@ export type ControlEffect =
       /** When the hold ends now, epoch ms. */
       readonly until: number
     }
+  | ForgetEffect
   | KnowledgeEffect
 
 /** A version of what is known about the callers of all partitions comes into force. */
@@ -32,7 +34,7 @@ export function encodeEffect(effect: ControlEffect): string {
  * Applies a control record; an effect on something that is gone changes nothing. One of a later release throws
  * `STORE_NEWER_LAYOUT`: going on without it would give other verdicts.
  */
-export function applyControl(partition: Partition, record: ControlRecord): void {
+export function applyControl(partition: Partition, record: ControlRecord, names: StoredNames): void {
   const effect = JSON.parse(bodyOf(record).body) as ControlEffect
   switch (effect.kind) {
     case 'tick':
@@ -49,6 +51,9 @@ export function applyControl(partition: Partition, record: ControlRecord): void 
       return
     case 'decision-extended':
       partition.extended(effect.incident, effect.decision, effect.until)
+      return
+    case 'forget':
+      forgetPrincipal(partition, effect, names)
       return
     case 'knowledge':
       takeKnowledge(partition, effect, record.seq)

@@ -1,5 +1,6 @@
 import type { Action, Decision, HoldProof, Scope } from '../core/decision.ts'
 import { entityId, type Principal, profileKey } from '../core/event.ts'
+import { type Forgotten, nameless } from '../core/forgotten.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
 import { DAY_MS, HOUR_MS, isoTime, SECOND_MS } from '../core/time.ts'
@@ -15,6 +16,7 @@ export type Output =
   | { readonly kind: 'alert'; readonly alert: AlertRecord }
   | { readonly kind: 'decision'; readonly decision: Decision }
   | { readonly kind: 'proof'; readonly proof: HoldProof }
+  | { readonly kind: 'forgotten'; readonly forgotten: Forgotten }
 
 /** Told what came due, so that profiles follow. */
 export interface IncidentsDue {
@@ -94,7 +96,18 @@ export class IncidentBook {
   }
 
   private transition(incident: Incident, transition: IncidentTransition, at: number, reminder = ''): void {
-    const alert: AlertRecord = {
+    const alert = this.alertOf(incident, transition, at, reminder)
+    if (incident.transitions.length < MAX_TRANSITIONS) incident.transitions.push(alert)
+    this.outputs.push({ kind: 'alert', alert })
+  }
+
+  private alertOf(
+    incident: Incident,
+    transition: IncidentTransition,
+    at: number,
+    reminder = '',
+  ): AlertRecord {
+    return {
       id: idOf('alr', incident.id, transition, incident.transitions.length),
       incident: incident.id,
       time: isoTime(at),
@@ -113,8 +126,6 @@ export class IncidentBook {
       events: incident.events,
       ...(reminder === '' ? {} : { reminder: true }),
     }
-    if (incident.transitions.length < MAX_TRANSITIONS) incident.transitions.push(alert)
-    this.outputs.push({ kind: 'alert', alert })
   }
 
   /**
@@ -219,12 +230,16 @@ export class IncidentBook {
   resolve(incident: Incident, at: number): void {
     incident.resolvedAt = at
     this.transition(incident, 'resolved', at)
-    for (const [key, open] of this.open) if (open === incident) this.open.delete(key)
-    if (this.open.size === 0) this.openIds.clear()
-    else if (this.openIds.size > 2 * this.open.size + SPARE_IDS) this.forgetClosedIds()
+    this.leaveOpen(incident)
     this.dirty.add(incident)
     this.resolved++
     this.forgetOldest()
+  }
+
+  private leaveOpen(incident: Incident): void {
+    for (const [key, open] of this.open) if (open === incident) this.open.delete(key)
+    if (this.open.size === 0) this.openIds.clear()
+    else if (this.openIds.size > 2 * this.open.size + SPARE_IDS) this.forgetClosedIds()
   }
 
   private forgetClosedIds(): void {
@@ -270,10 +285,30 @@ export class IncidentBook {
   }
 
   private remove(incident: Incident): void {
+    this.drop(incident)
+    this.resolved--
+  }
+
+  private drop(incident: Incident): void {
     this.byId.delete(incident.id)
     this.dirty.delete(incident)
     this.removed.push(incident.id)
-    this.resolved--
+  }
+
+  /** Incidents of which a statement holds, open or not, by id. */
+  where(holds: (incident: Incident) => boolean): readonly Incident[] {
+    return [...this.byId.values()].filter(holds).sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  /** Drops an incident whatever its state. People are told, without a name, that an open one has ended. */
+  forget(incident: Incident, at: number): void {
+    if (incident.resolvedAt !== null) {
+      this.remove(incident)
+      return
+    }
+    this.leaveOpen(incident)
+    this.drop(incident)
+    this.outputs.push({ kind: 'alert', alert: nameless(this.alertOf(incident, 'resolved', at)) })
   }
 
   /** Incidents changed and ids removed since the last call. */

@@ -250,3 +250,14 @@ export function staleAt(incident: Incident, maxFreezeMs: number): number {
 export function isHeld(incident: Incident, at: number): boolean {
   return incident.issued.some((d) => d.mode === 'enforce' && d.action !== 'release' && d.holdUntil > at)
 }
+
+/**
+ * Whether a decision of the incident holds at an instant of event time, or waits for a person to agree; those in `ended`
+ * are known not to.
+ */
+export function stands(incident: Incident, at: number, ended: readonly string[]): boolean {
+  return incident.issued.some(
+    ({ id, mode, action, holdUntil }) =>
+      mode !== 'observe' && action !== 'release' && holdUntil > at && !ended.includes(id),
+  )
+}

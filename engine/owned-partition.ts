@@ -127,7 +127,7 @@ export class OwnedPartition {
   private async applyDue(offset: number): Promise<void> {
     while (this.waiting.length > 0 && this.waiting[0]!.afterOffset <= offset) {
       const record = this.waiting.shift()!
-      applyControl(this.partition, record)
+      applyControl(this.partition, record, this.state)
       this.state.controlSeq = record.seq
       this.state.controlHash = bodyOf(record).hash
       this.changed = true
@@ -137,7 +137,9 @@ export class OwnedPartition {
 
   /** Makes what the engine has to say durable, then hands it on. */
   private async publish(): Promise<void> {
-    const entries = this.partition.book.outputs.splice(0).map(entryOf)
+    const entries = this.partition.book.outputs
+      .splice(0)
+      .map((output) => entryOf(output, this.store.partition))
     const added = await this.options.insist(() => this.store.appendOutbox(entries, this.position.offset))
     // What stood there already is for the reader of the outbox, in its order.
     const fresh = entries.filter((_, i) => added[i] === true)
@@ -194,7 +196,8 @@ export class OwnedPartition {
    * may go on meanwhile. Null when nothing changed. A failed commit is to be repeated unchanged.
    */
   checkpoint(): { readonly bytes: number; commit(): Promise<void> } | null {
-    if (!this.changed) return null
+    // What every reader has taken goes although nobody calls.
+    if (!this.changed && this.taken <= this.trimmedOutbox) return null
     this.changed = false
     const changes: StateChanges = this.state.takeChanges()
     const position =
@@ -248,12 +251,17 @@ export function hashOfRecord(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-function entryOf(output: Output): Omit<OutboxEntry, 'seq'> {
+function entryOf(output: Output, partition: number): Omit<OutboxEntry, 'seq'> {
   if (output.kind === 'alert')
     return { id: output.alert.id, kind: 'alert', body: JSON.stringify(output.alert) }
   if (output.kind === 'proof') {
     const { decision, proof, at } = output.proof
     return { id: idOf('prf', decision, proof, at), kind: 'proof', body: JSON.stringify(output.proof) }
+  }
+  if (output.kind === 'forgotten') {
+    const { forgotten } = output
+    const body = JSON.stringify({ ...forgotten, partition })
+    return { id: idOf('fgt', forgotten.request, partition), kind: 'forgotten', body }
   }
   return { id: output.decision.id, kind: 'decision', body: JSON.stringify(output.decision) }
 }

@@ -2,9 +2,10 @@ import { copyProfile, decodeProfile, encodeProfile, type StoredSection } from '.
 import { DERIVED } from '../baseline/layout.ts'
 import type { Prior } from '../baseline/prior.ts'
 import { CurfewError } from '../core/errors.ts'
-import { profileKey, type SourcePosition } from '../core/event.ts'
+import { type Principal, profileKey, type SourcePosition } from '../core/event.ts'
 import { keyedHash } from '../core/hash.ts'
 import type { ClockSnapshot } from './event-clock.ts'
+import type { StoredNames } from './forgetting.ts'
 import type { Incident } from './incident.ts'
 import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
 import type { PopulationName } from './merged-knowledge.ts'
@@ -30,6 +31,8 @@ interface Scalars {
   readonly settings: EngineSettings
   /** Profiles in the store with this checkpoint; absent in states of earlier builds. */
   readonly profiles?: number
+  /** Absent in states of earlier builds. */
+  readonly forgotten?: readonly string[]
 }
 
 /** Prefixes of the keys of a partition. */
@@ -100,7 +103,7 @@ export function storedSettings(bytes: Uint8Array): EngineSettings {
 }
 
 /** Collects what a partition must write, and reads it back. One per partition. */
-export class PartitionState {
+export class PartitionState implements StoredNames {
   private readonly partition: Partition
   private readonly identityKey: Uint8Array
   private readonly sections: readonly StoredSection[]
@@ -154,6 +157,7 @@ export class PartitionState {
       if (!puts.has(key)) deletes.push(key)
     }
     this.setAside.clear()
+    for (const key of this.discarded.splice(0)) if (!puts.has(key)) deletes.push(key)
     const { changed, removed } = this.partition.book.takeChanges()
     for (const incident of changed)
       puts.set(INCIDENT_PREFIX + incident.id, text.encode(JSON.stringify(incident)))
@@ -165,7 +169,7 @@ export class PartitionState {
     for (const [piece, bytes] of doorstep.takeChanges()) puts.set(`${DOORSTEP_PREFIX}${piece}`, bytes)
     const unreadable = unreadableLines.takeChanges()
     if (unreadable !== null) puts.set(UNREADABLE_KEY, text.encode(unreadable))
-    const { sweptDay, overflowed, late, settings } = this.partition
+    const { sweptDay, overflowed, late, settings, forgotten } = this.partition
     const { controlSeq, controlHash, sources } = this
     const scalars: Scalars = {
       clocks: [known.clock.snapshot(), strangers.clock.snapshot()],
@@ -177,6 +181,7 @@ export class PartitionState {
       sources,
       settings,
       profiles: this.partition.residents.size,
+      forgotten,
     }
     puts.set(CLOCK_KEY, text.encode(JSON.stringify(scalars)))
     return { puts, deletes }
@@ -193,6 +198,15 @@ export class PartitionState {
     for (const key of removed) {
       deletes.push(this.keyOf(key.slice(0, key.indexOf('\u0000')), key))
     }
+  }
+
+  identify(tenant: string, principal: Principal): string {
+    return this.keyOf(tenant, profileKey(tenant, principal))
+  }
+
+  discard(key: string): void {
+    this.discarded.push(CORRUPT_PREFIX + key)
+    if (this.setAside.delete(key)) this.discarded.push(key)
   }
 
   /** {@link profileStoreKey}, with the tenant's part remembered: consecutive profiles mostly share it. */
@@ -260,6 +274,7 @@ export class PartitionState {
     this.partition.overflowed = s.overflowed
     this.partition.late = s.late
     this.partition.settings = s.settings
+    this.partition.forgotten = [...(s.forgotten ?? [])]
     this.controlSeq = s.controlSeq
     this.controlHash = s.controlHash
     this.isStored = true
@@ -291,6 +306,8 @@ export class PartitionState {
 
   /** Corrupt blobs met while loading, by their key; the next checkpoint moves them away for inspection. */
   private readonly setAside = new Map<string, Uint8Array>()
+  /** Keys that go with the next checkpoint unless it writes them. */
+  private readonly discarded: string[] = []
 }
 
 /** Entries that can only be put together when all of them are there. */

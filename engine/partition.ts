@@ -76,6 +76,8 @@ export class Partition {
   late = 0
   /** Day of the last sweep, days since the epoch. */
   sweptDay = 0
+  /** The newest wishes to forget a principal that were carried out or refused, by id. */
+  forgotten: string[] = []
   private readonly outcome = new LastOutcome()
   private readonly due = {
     resolved: (incident: Incident) => this.settle(incident, false),

@@ -105,6 +105,15 @@ export class UnreadableWatch {
     }
   }
 
+  /** Drops what is known under the keys of which a statement holds. */
+  forget(holds: (key: string) => boolean): void {
+    for (const key of this.watched.keys()) {
+      if (!holds(key)) continue
+      this.watched.delete(key)
+      this.dirty = true
+    }
+  }
+
   /** Everything as JSON when it changed since the last call, else null. */
   takeChanges(): string | null {
     if (!this.dirty) return null

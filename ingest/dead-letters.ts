@@ -1,4 +1,4 @@
-import { appendFile, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { SourcePosition } from '../core/event.ts'
 import { type Clock, isoTime } from '../core/time.ts'
@@ -14,11 +14,22 @@ import { type Logger, SILENT } from './sources/logger.ts'
 export interface DeadLetters {
   write(source: string, rejection: Rejection, position: SourcePosition): void
   flush(): Promise<void>
+  /** Removes letters of which a statement holds from where they are ours to remove; a topic follows its retention. */
+  erase(holds: (letter: DeadLetter) => boolean): Promise<void>
   /** Writes what waits, as far as that is possible, and lets go of the place. */
   close(): Promise<void>
   /** Dead letters dropped for want of room. */
   readonly dropped: number
 }
+
+/** What a letter says, of what may name somebody. */
+export interface DeadLetter {
+  readonly detail: string
+  readonly excerpt: string
+  readonly clientIp: string | null
+}
+
+type Erase = (holds: (letter: DeadLetter) => boolean) => Promise<void>
 
 /** Puts lines of JSON somewhere, in order. */
 type Put = (lines: readonly string[]) => Promise<void>
@@ -38,9 +49,17 @@ class BufferedDeadLetters implements DeadLetters {
   #working: Promise<void> | null = null
 
   readonly #release: () => Promise<void>
+  readonly #erase: Erase
 
-  constructor(put: Put, clock: Clock, log: Logger, release: () => Promise<void> = async () => undefined) {
+  constructor(
+    put: Put,
+    clock: Clock,
+    log: Logger,
+    release: () => Promise<void> = async () => undefined,
+    erase: Erase = async () => undefined,
+  ) {
     this.#put = put
+    this.#erase = erase
     this.#release = release
     this.#clock = clock
     this.#log = log
@@ -69,6 +88,19 @@ class BufferedDeadLetters implements DeadLetters {
 
   async flush(): Promise<void> {
     while (this.#waiting.length > 0) await this.#start()
+  }
+
+  async erase(holds: (letter: DeadLetter) => boolean): Promise<void> {
+    await this.flush()
+    const before = this.#working
+    // Nothing is appended to a file that is being written anew.
+    this.#working = (async () => {
+      await before?.catch(() => undefined)
+      await this.#erase(holds)
+    })().finally(() => {
+      this.#working = null
+    })
+    await this.#working
   }
 
   async close(): Promise<void> {
@@ -153,7 +185,36 @@ export function deadLetterFile(options: DeadLetterFileOptions): DeadLetters {
     await appendFile(path, text, { mode: 0o600 })
     size += Buffer.byteLength(text)
   }
-  return new BufferedDeadLetters(put, clock, log)
+  const erase: Erase = async (holds) => {
+    for (let age = 0; age < maxFiles; age += 1) await eraseFrom(age === 0 ? path : `${path}.${age}`, holds)
+    size = -1
+  }
+  return new BufferedDeadLetters(put, clock, log, undefined, erase)
+}
+
+/** Writes a file anew without some of its letters; one line that is none of ours stays. */
+async function eraseFrom(path: string, holds: (letter: DeadLetter) => boolean): Promise<void> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+    throw error
+  })
+  const lines = text.split('\n').filter((line) => line !== '')
+  const kept = lines.filter((line) => {
+    const letter = letterOf(line)
+    return letter === null || !holds(letter)
+  })
+  if (kept.length === lines.length) return
+  await writeFile(`${path}.tmp`, kept.map((line) => `${line}\n`).join(''), { mode: 0o600, flush: true })
+  await rename(`${path}.tmp`, path)
+}
+
+function letterOf(line: string): DeadLetter | null {
+  try {
+    const { detail, excerpt, clientIp } = JSON.parse(line) as Partial<DeadLetter>
+    return { detail: String(detail ?? ''), excerpt: String(excerpt ?? ''), clientIp: clientIp ?? null }
+  } catch {
+    return null
+  }
 }
 
 /** Renames `path` to `path.1`, `path.1` to `path.2` and so on; the oldest goes. */

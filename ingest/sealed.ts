@@ -50,6 +50,16 @@ export class Sealer {
   }
 }
 
+/** A record without calls and rejections. */
+export function sealedNothing(): Uint8Array {
+  return Uint8Array.of(MARK)
+}
+
+/** Whether a record is {@link sealedNothing}. */
+export function isSealedNothing(bytes: Uint8Array): boolean {
+  return bytes.length === 1 && bytes[0] === MARK
+}
+
 /** Where a sealed record stands, and what it held. */
 export interface SealedReader {
   readonly topic: string

@@ -108,7 +108,7 @@ async function auditPage() {
       [{ class: 'number', content: '#' }, 'When (UTC)', 'Who', 'Did', 'To', 'Why', 'Hash'],
       answer.items.map(function (entry) {
         return [num(String(entry.seq)), { class: 'nowrap', content: when(entry.time) }, text(entry.actor), text(entry.action), text(entry.target),
-          text(entry.reason), el('span', { class: 'id', title: entry.hash }, entry.hash.slice(0, 10))]
+          text(entry.said === undefined ? entry.reason : entry.said === null ? '(forgotten)' : entry.said), el('span', { class: 'id', title: entry.hash }, entry.hash.slice(0, 10))]
       }), 'Audit')),
   ]
 }

@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
-import { found } from '../problem.ts'
-import { type AdminApp, answers, type RouteContext } from '../route.ts'
-import { Name, PagingQuery, PrincipalSchema, pageOf, strict, words } from '../schemas.ts'
+import { changed, found } from '../problem.ts'
+import { type AdminApp, actorOf, answers, type RouteContext } from '../route.ts'
+import {
+  ForgettingSchema,
+  Name,
+  PagingQuery,
+  PrincipalSchema,
+  pageOf,
+  ReasonText,
+  strict,
+  words,
+} from '../schemas.ts'
 
 const Query = strict({
   ...PagingQuery,
@@ -36,5 +45,23 @@ export function principalRoutes(app: AdminApp, { controlPlane }: RouteContext): 
       },
     },
     async ({ params }) => found(await controlPlane.principal(params.tenant, params.entity), 'principal'),
+  )
+  app.post(
+    '/v1/principals/:tenant/:entity/forget',
+    {
+      config: { role: 'admin' },
+      schema: {
+        summary: 'Forget a principal: its profile, its incidents and whatever else names it',
+        tags: ['principals'],
+        params: strict({ tenant: Name, entity: Name }),
+        body: strict({ reason: ReasonText }),
+        response: answers(ForgettingSchema),
+      },
+    },
+    async (request) => {
+      const { tenant, entity } = request.params
+      const { reason } = request.body
+      return changed(await controlPlane.forgetPrincipal(tenant, entity, actorOf(request), reason))
+    },
   )
 }

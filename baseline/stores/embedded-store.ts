@@ -132,6 +132,12 @@ class EmbeddedStore implements StateStore {
     await (await this.#log(log)).trim(throughSeq)
   }
 
+  async scour(): Promise<void> {
+    this.#refuseClosed()
+    for (const partition of await this.#present()) await (await this.#journal(partition)).scour()
+    await this.#documents.scour()
+  }
+
   async check(): Promise<void> {
     this.#refuseClosed()
   }

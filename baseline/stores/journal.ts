@@ -81,6 +81,7 @@ export class Journal<State extends JournaledState, Draft> {
   #generation: number
   #snapshotGeneration: number
   #compactAt: number
+  #compactNow = false
   #compaction: Promise<void> | undefined
 
   private constructor(
@@ -161,6 +162,23 @@ export class Journal<State extends JournaledState, Draft> {
     })
   }
 
+  /**
+   * What the state no longer holds has left the files when it resolves: two generations in a row are written
+   * anew, because an earlier one is kept. Rejects with `STORE_UNREACHABLE` when that did not work.
+   */
+  async scour(): Promise<void> {
+    for (let round = 0; round < 2; round++) {
+      await this.#compaction
+      const before = this.#snapshotGeneration
+      this.#compactNow = true
+      await this.submit(() => ({ records: [], result: undefined }))
+      await this.#queue.idle()
+      await this.#compaction
+      if (this.#snapshotGeneration === before)
+        throw new CurfewError('STORE_UNREACHABLE', `${this.#folder} cannot be compacted`, { retriable: true })
+    }
+  }
+
   /** Resolves when everything submitted so far has settled. */
   async idle(): Promise<void> {
     await this.#queue.idle()
@@ -206,7 +224,9 @@ export class Journal<State extends JournaledState, Draft> {
 
   async #compactWhenDue(): Promise<void> {
     if (this.#compaction !== undefined) return
-    if (this.#file.size < Math.max(this.#compactAt, 2 * this.#state.liveBytes)) return
+    const due = this.#file.size >= Math.max(this.#compactAt, 2 * this.#state.liveBytes)
+    if (!due && !this.#compactNow) return
+    this.#compactNow = false
     const next = this.#generation + 1
     let file: FrameFile
     try {

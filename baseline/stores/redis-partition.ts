@@ -112,7 +112,7 @@ export async function* scanKeys(
   } while (cursor !== '0')
 }
 
-const OUTBOX_KINDS = ['alert', 'decision', 'proof'] as const
+const OUTBOX_KINDS = ['alert', 'decision', 'proof', 'forgotten'] as const
 
 /** Outbox entries above a sequence number, oldest first. */
 export async function readOutboxEntries(

@@ -145,10 +145,18 @@ redis.call('XADD', KEYS[2], string.format('%d-0', seq), 'token', ARGV[1], 'body'
 return seq
 `)
 
-/** KEYS lines. ARGV bound. The last line stays. */
+/**
+ * KEYS lines. ARGV bound. The last line stays. Redis only marks what it removes from a block that it goes on using,
+ * and saves it with the block: where few lines are left they are written anew.
+ */
 export const TRIM_LINES = redisScript(`
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if #last == 0 then return 0 end
 local first = math.min(tonumber(ARGV[1]) + 1, tonumber(string.match(last[1][1], '^%d+')))
-return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%d-0', first))
+local removed = redis.call('XTRIM', KEYS[1], 'MINID', string.format('%d-0', first))
+if removed == 0 or redis.call('XLEN', KEYS[1]) > 1000 then return removed end
+local kept = redis.call('XRANGE', KEYS[1], '-', '+')
+redis.call('DEL', KEYS[1])
+for _, entry in ipairs(kept) do redis.call('XADD', KEYS[1], entry[1], unpack(entry[2])) end
+return removed
 `)

@@ -144,6 +144,10 @@ class RedisStore implements StateStore {
     await this.#client.run(TRIM_LINES, [`${this.#logKey(log)}:lines`], () => [throughSeq])
   }
 
+  async scour(): Promise<void> {
+    // A snapshot or an append-only file is the server's: it goes with its next save or rewrite.
+  }
+
   async check(): Promise<void> {
     await this.#client.callEach('ping', [])
     for (const reply of await this.#client.callEach('info', ['replication'])) {

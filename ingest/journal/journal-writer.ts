@@ -35,6 +35,7 @@ export class JournalWriter {
   #pendingBytes = 0
   #working: Promise<void> | null = null
   #broken: CurfewError | null = null
+  #rollNext = false
 
   /** `segments` is shared with the readers; its last member is the open one, `handle` its file. */
   constructor(
@@ -85,6 +86,12 @@ export class JournalWriter {
         this.#working = null
       })
     })
+  }
+
+  /** Appends to a segment of its own, whatever room the open one has. */
+  appendAnew(entries: readonly JournalEntry[]): Promise<void> {
+    this.#rollNext = true
+    return this.append(entries)
   }
 
   /** Waits for what was appended and closes the file. */
@@ -141,7 +148,9 @@ export class JournalWriter {
       const text = `the journal ${this.#folder} holds ${total} bytes, its limit is ${this.#limits.maxBytes}`
       throw new CurfewError('LOG_FULL', text, { retriable: true })
     }
-    if (this.#current().size >= this.#limits.segmentBytes) await this.#roll()
+    const full = this.#current().size >= this.#limits.segmentBytes
+    if (full || (this.#rollNext && this.#next > this.#current().first)) await this.#roll()
+    this.#rollNext = false
     const segment = this.#current()
     const data = Buffer.allocUnsafe(bytes)
     let at = 0

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { CurfewError } from '../../core/errors.ts'
 import { lockFolder } from '../../files/folder-lock.ts'
+import { sealedNothing } from '../sealed.ts'
 import type { EventLog, LogRecord, PartitionOwner } from '../source.ts'
 import { type Logger, SILENT } from '../sources/logger.ts'
 import { JournalWriter, type WriterLimits } from './journal-writer.ts'
@@ -94,6 +95,16 @@ export class Journal implements EventLog {
     await this.#writer.append(records)
   }
 
+  /**
+   * Appends a record that holds nothing to a segment of its own: once it is released, everything before it has
+   * left the disk, although nobody calls. Returns an offset that lies behind everything appended before.
+   */
+  async renew(): Promise<number> {
+    const before = this.next
+    await this.#writer.appendAnew([{ source: 'curfew', bytes: sealedNothing(), receivedAt: 0 }])
+    return before
+  }
+
   async read(owner: PartitionOwner, stop: AbortSignal): Promise<void> {
     if (this.#reading !== null) throw new CurfewError('STORE_FENCED', 'the journal is being read already')
     const ended = AbortSignal.any([stop, this.#closing.signal])
@@ -118,11 +129,11 @@ export class Journal implements EventLog {
     }
   }
 
-  /** Removes the segments that hold only records at or below the offset; the open one always stays. */
+  /** Removes the segments that hold only records below the offset: a restart compares the record at it. */
   async release(_partition: number, offset: number): Promise<void> {
     for (;;) {
       const [oldest, second] = this.#segments
-      if (oldest === undefined || second === undefined || second.first > offset + 1) return
+      if (oldest === undefined || second === undefined || second.first > offset) return
       this.#segments.shift()
       await rm(oldest.path, { force: true })
     }

@@ -1,6 +1,6 @@
 import type { Decision } from '../../core/decision.ts'
 import { type Clock, type WallTimeMs, wallTime } from '../../core/time.ts'
-import { type DecisionLedger, endedAt, isLive, type LedgerEntry } from '../../enforcement/ledger.ts'
+import { type DecisionLedger, isLive, type LedgerEntry } from '../../enforcement/ledger.ts'
 import type { EnforcementLogger } from '../../enforcement/reconcile.ts'
 
 /** A ledger that lives as long as the test; copies like a real store, so that no reference leaks. */
@@ -21,9 +21,9 @@ export class MemoryLedger implements DecisionLedger {
     return Promise.resolve()
   }
 
-  forgetEnded(before: number): Promise<void> {
+  forgetEnded(holds: (entry: LedgerEntry) => boolean): Promise<void> {
     for (const entry of [...this.#entries.values()].map((text) => JSON.parse(text) as LedgerEntry)) {
-      if (!isLive(entry.status) && endedAt(entry) < before) this.#entries.delete(entry.decision.id)
+      if (!isLive(entry.status) && holds(entry)) this.#entries.delete(entry.decision.id)
     }
     return Promise.resolve()
   }

@@ -108,6 +108,7 @@ const lookUps: ControlPlaneCheck[] = [
           await plane.releaseDecision(id, ACTOR, REASON),
           await plane.extendDecision(id, 3_600, ACTOR, REASON),
           await plane.approveDecision(id, ACTOR, REASON),
+          await plane.forgetPrincipal('default', id, ACTOR, REASON),
         ]
         for (const result of changes) expect(result).toMatchObject({ ok: false, why: 'not-found' })
       }
@@ -201,6 +202,22 @@ const interventions: ControlPlaneCheck[] = [
         ok: false,
         why: 'conflict',
       })
+    },
+  },
+  {
+    name: 'a principal is kept while a decision on it stands, and forgotten once that is released',
+    run: async ({ plane, principal, openIncident, inForce }) => {
+      const { tenant, entity } = principal
+      const forget = () => plane.forgetPrincipal(tenant, entity, ACTOR, REASON)
+      expect(await forget()).toMatchObject({ ok: false, why: 'conflict' })
+      expect(await plane.principal(tenant, entity)).not.toBeNull()
+      expect(await plane.incident(openIncident)).not.toBeNull()
+      expect(await plane.releaseDecision(inForce, ACTOR, REASON)).toMatchObject({ ok: true })
+      expect(await forget()).toMatchObject({ ok: true, value: { judged: true, incidents: 1 } })
+      const left = () => Promise.all([plane.principal(tenant, entity), plane.incident(openIncident)])
+      expect(await eventually(left, (views) => views.every((view) => view === null))).toEqual([null, null])
+      const entry = (await auditTrail(plane)).find(({ action }) => action === 'principal.forget')
+      expect(entry?.target).toMatch(/^principal\/(?!.*orders)/)
     },
   },
   {

@@ -98,6 +98,16 @@ class LeavesDecisionsInForce extends MemoryControlPlane {
   }
 }
 
+class ForgetsWhatIsHeld extends MemoryControlPlane {
+  override async forgetPrincipal(...args: Parameters<MemoryControlPlane['forgetPrincipal']>) {
+    const kept = new Map(this.decisionsById)
+    this.decisionsById.clear()
+    const result = await super.forgetPrincipal(...args)
+    for (const [id, view] of kept) this.decisionsById.set(id, view)
+    return result
+  }
+}
+
 class ApprovesAnything extends MemoryControlPlane {
   override async approveDecision(
     id: string,
@@ -149,6 +159,10 @@ const TWINS: readonly (readonly [Plane, string])[] = [
   [ForgetsTheEnd, 'new settings get the next version and are kept with who, why and until when'],
   [AcceptsUnknownIds, 'answers unknown ids with null or not-found and never throws'],
   [LeavesDecisionsInForce, 'closing an incident resolves it and releases its decisions'],
+  [
+    ForgetsWhatIsHeld,
+    'a principal is kept while a decision on it stands, and forgotten once that is released',
+  ],
   [ApprovesAnything, 'approves only what waits for approval'],
   [HoldsForAMonth, 'a hold never ends later than 7 days from now'],
   [StartsOverAtAnUnknownCursor, 'answers a cursor that names nothing with an empty page'],

@@ -6,12 +6,15 @@ import type { StateStore } from '../../../baseline/store.ts'
 import { openEmbeddedStore } from '../../../baseline/stores/embedded-store.ts'
 import { verifyAudit } from '../../../cli/audit-chain.ts'
 import { openAuditLog } from '../../../cli/audit-log.ts'
+import { AuditSubjects } from '../../../cli/audit-subjects.ts'
+import { Forgetting } from '../../../cli/forgetting.ts'
 import { createLiveControlPlane } from '../../../cli/live-control-plane.ts'
 import { openSettingsKeeper } from '../../../cli/settings-keeper.ts'
-import { FIRST_SHARED_PARTITION } from '../../../cli/shared-map.ts'
+import { FIRST_SHARED_PARTITION, SharedMap } from '../../../cli/shared-map.ts'
 import { CurfewError } from '../../../core/errors.ts'
 import { createEnforcer } from '../../../enforcement/enforcer.ts'
 import type { Capability, GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
+import { OutboxReader } from '../../../engine/outbox-reader.ts'
 import { DEFAULT_SETTINGS } from '../../../engine/settings.ts'
 import { eventually, HandClock, MemoryLedger, quietLogger } from '../../services/decision-ledger.ts'
 import { partitionWorker } from '../../services/partition-worker.ts'
@@ -100,7 +103,32 @@ async function installation() {
   const night = await worker.night()
   for (const decision of night.decisions) await enforcer.accept(decision)
   await eventually(() => enforcer.view(night.inForce.id)?.status === 'in-force', 'the throttle in force')
+  const map = await SharedMap.open(store, 4)
+  const subjects = new AuditSubjects(map, IDENTITY_KEY)
+  const forgetting = new Forgetting({
+    store,
+    map,
+    subjects,
+    audit,
+    settings,
+    enforcer,
+    dispatcher: { forget: async () => undefined },
+    deadLetters: () => ({ erase: async () => undefined }),
+    renew: async () => () => true,
+    partitions: 64,
+    identityKey: IDENTITY_KEY,
+    clock,
+    logger: quietLogger,
+  })
+  const reader = new OutboxReader(
+    'control',
+    store,
+    async ({ kind, body }) => (kind === 'forgotten' ? forgetting.take(body) : undefined),
+    quietLogger,
+  )
+  const reading = reader.run(stop.signal)
   const plane = createLiveControlPlane({
+    forgetting,
     store,
     partitions: async () => [...(await store.partitions()), FIRST_SHARED_PARTITION],
     enforcer,
@@ -115,6 +143,7 @@ async function installation() {
     await worker.close()
     stop.abort()
     await enforcer.drain()
+    await reading
     await store.close()
     await rm(folder, { recursive: true, force: true })
   }

@@ -8,6 +8,7 @@ import type {
   CoverageView,
   DecisionStatusName,
   DecisionView,
+  ForgettingView,
   IncidentView,
   Page,
   PageQuery,
@@ -38,7 +39,7 @@ export class MemoryControlPlane implements ControlPlane {
   protected readonly incidentsById = new Map<string, IncidentView>()
   protected readonly decisionsById = new Map<string, DecisionView>()
   seen: CoverageView = { judgedTo: null, feeds: [], incidents: [] }
-  protected readonly callers: readonly PrincipalView[]
+  protected callers: readonly PrincipalView[]
   protected readonly clock: Clock
 
   constructor(clock: Clock, seed: Seed = {}) {
@@ -69,6 +70,25 @@ export class MemoryControlPlane implements ControlPlane {
 
   async principal(tenant: string, entity: string): Promise<PrincipalView | null> {
     return this.callers.find((p) => p.tenant === tenant && p.entity === entity) ?? null
+  }
+
+  async forgetPrincipal(
+    tenant: string,
+    entity: string,
+    actor: Actor,
+    reason: string,
+  ): Promise<ChangeResult<ForgettingView>> {
+    const found = this.callers.find((p) => p.tenant === tenant && [p.entity, p.stableId].includes(entity))
+    if (found === undefined) return notFound('principal')
+    const held = [...this.decisionsById.values()].some(
+      ({ decision, status }) => decision.entity.id === found.entity && ACTIVE.includes(status),
+    )
+    if (held) return conflict('a decision on it stands')
+    this.record(actor, 'principal.forget', 'principal/1', reason)
+    this.callers = this.callers.filter((p) => p !== found)
+    const incidents = [...this.incidentsById.values()].filter((i) => i.entity === found.entity)
+    for (const { id } of incidents) this.incidentsById.delete(id)
+    return { ok: true, value: { request: 'fgt_1', judged: true, incidents: incidents.length } }
   }
 
   async incidents(query: Parameters<ControlPlane['incidents']>[0]): Promise<Page<IncidentView>> {

@@ -4,6 +4,29 @@ import { alert, at, checkpoint, NOWHERE, type StoreCheck } from './store-check.t
 /** What a store promises about outbox, control list, requests, shared documents and logs. */
 export const LIST_CHECKS: readonly StoreCheck[] = [
   {
+    name: 'scouring changes nothing that is there, also not for the next process',
+    run: async ({ store, reopen }) => {
+      const owner = await store.open(1)
+      await owner.commit(checkpoint(NOWHERE, at(1), { kept: 'kept', gone: 'gone' }))
+      await owner.commit(checkpoint(at(1), at(2), {}, ['gone']))
+      await owner.appendOutbox([alert('a')], 2)
+      await store.putDocument('note', 0, 'one')
+      await store.appendLine('log', 'first')
+      await store.scour()
+      await owner.commit(checkpoint(at(2), at(3), { later: 'later' }))
+      const after = await reopen()
+      const read = await after.read(1, ['kept', 'gone', 'later'])
+      expect(read.map((value) => value && Buffer.from(value).toString())).toEqual([
+        'kept',
+        undefined,
+        'later',
+      ])
+      expect((await after.readOutbox(1, 0, 9)).map(({ id }) => id)).toEqual(['a'])
+      expect(await after.getDocument('note')).toEqual({ version: 1, body: 'one' })
+      expect((await after.readLines('log', 0, 9)).map(({ body }) => body)).toEqual(['first'])
+    },
+  },
+  {
     name: 'outbox entries keep their order and count up from 1',
     run: async ({ store }) => {
       const owner = await store.open(1)

@@ -40,6 +40,7 @@ export type Flaw =
   | 'lines-start-again'
   | 'requests-never-settle'
   | 'trims-too-much'
+  | 'scours-what-is-there'
   | 'trims-the-last-line'
   | 'trimmed-lines-renumbered'
   | 'mixes-partitions'
@@ -165,6 +166,12 @@ export class MemoryStore implements StateStore {
       log,
       this.flaw === 'trimmed-lines-renumbered' ? kept.map((line, i) => ({ ...line, seq: i + 1 })) : kept,
     )
+  }
+
+  async scour(): Promise<void> {
+    // Nothing that was deleted is kept anywhere.
+    if (this.flaw === 'scours-what-is-there')
+      for (const data of this.disk.partitions.values()) data.values.clear()
   }
 
   async check(): Promise<void> {

@@ -41,6 +41,7 @@ const TWINS: readonly (readonly [Flaw, string])[] = [
   ['lines-start-again', 'everything survives reopening and the epoch goes on'],
   ['requests-never-settle', 'requests wait in order until settled'],
   ['trims-too-much', 'trimming removes up to the bounds and numbers go on'],
+  ['scours-what-is-there', 'scouring changes nothing that is there, also not for the next process'],
   ['trims-the-last-line', 'trimming lines keeps the last and all numbers'],
   ['trimmed-lines-renumbered', 'trimming lines keeps the last and all numbers'],
   ['mixes-partitions', 'partitions do not touch each other'],

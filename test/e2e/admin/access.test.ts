@@ -41,6 +41,7 @@ const EXPECTED: Record<string, string> = {
   'GET /v1/coverage': 'viewer',
   'GET /v1/principals': 'viewer',
   'GET /v1/principals/:tenant/:entity': 'viewer',
+  'POST /v1/principals/:tenant/:entity/forget': 'admin',
   'GET /v1/incidents': 'viewer',
   'GET /v1/incidents/:id': 'viewer',
   'POST /v1/incidents/:id/close': 'responder',

@@ -24,6 +24,7 @@ const nameOf = (plan: KillPlan) => (plan.kind === 'point' ? plan.point : 'random
 async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): Promise<void> {
   const left = [...plans(store)]
   let knowledge = 0
+  let forgotten = 0
   for (let i = 0; left.length > 0; i++) {
     const kills = left.shift()!
     const { run, faults } = await compared({ setting, program: worker(), name: `run-${i}`, kills })
@@ -36,8 +37,10 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
     expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
     expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)
     expect(run.control.flat().length).toBeGreaterThan(5)
+    forgotten += run.state.outbox.filter((entry) => entry.includes(' forgotten ')).length
     knowledge += run.control.flat().filter(({ kind }) => kind === 'knowledge').length
   }
+  expect(forgotten).toBeGreaterThan(0)
   // One partition has nobody to merge with.
   if (setting.ends.length > 1) expect(knowledge).toBeGreaterThan(10)
   else expect(knowledge).toBe(0)

@@ -42,7 +42,7 @@ export class StoredPartition {
   /** Applies a control record. */
   control(effect: ControlEffect): void {
     const { record } = chained('', 0, effect.kind, encodeEffect(effect))
-    applyControl(this.engine, { ...record, seq: ++this.seq })
+    applyControl(this.engine, { ...record, seq: ++this.seq }, this.state)
   }
 
   /** What a worker does each second: stores what changed. */

@@ -10,7 +10,7 @@ import { decisionLedger } from '../../../cli/ledgers.ts'
 import { applyRetention } from '../../../cli/retention.ts'
 import { SharedMap } from '../../../cli/shared-map.ts'
 import { DAY_MS } from '../../../core/time.ts'
-import type { LedgerEntry } from '../../../enforcement/ledger.ts'
+import { endedAt, type LedgerEntry } from '../../../enforcement/ledger.ts'
 import { MemoryDisk, MemoryStore } from '../../contracts/stores/memory-store.ts'
 import { runCommand } from '../../services/command-run.ts'
 import { HandClock, quietLogger, sampleDecision } from '../../services/decision-ledger.ts'
@@ -143,7 +143,7 @@ describe('decisions', () => {
     const enforcer = {
       forgetEnded: async (before: number) => {
         told = before
-        await ledger.forgetEnded(before)
+        await ledger.forgetEnded((entry) => endedAt(entry) < before)
       },
     }
     const config = { retention: { auditDays: 400, decisionDays: 90 } }

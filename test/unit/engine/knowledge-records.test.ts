@@ -6,7 +6,7 @@ import { chained } from '../../../engine/control-list.ts'
 import { applyControl, encodeEffect } from '../../../engine/control-records.ts'
 import { BOUNDARY_MS } from '../../../engine/knowledge.ts'
 import { type MergedKnowledge, type PopulationName, sealKnowledge } from '../../../engine/merged-knowledge.ts'
-import { FROZEN_KEY, storedPrior } from '../../../engine/partition-state.ts'
+import { FROZEN_KEY, PartitionState, storedPrior } from '../../../engine/partition-state.ts'
 import { DetectWorker } from '../../../engine/worker.ts'
 import type { EventLog, LogRecord } from '../../../ingest/source.ts'
 import { MemoryDisk, MemoryStore } from '../../contracts/stores/memory-store.ts'
@@ -207,7 +207,7 @@ describe('a wish that a partition take knowledge', () => {
 describe('knowledge of all partitions in force', () => {
   const apply = (engine: ReturnType<typeof partition>, made: MergedKnowledge) => {
     const { record } = chained('', 0, 'knowledge', encodeEffect({ kind: 'knowledge', ...made }))
-    applyControl(engine, { ...record, seq: 1 })
+    applyControl(engine, { ...record, seq: 1 }, new PartitionState(engine, new Uint8Array(32)))
   }
 
   it('takes the place of what the partition cut itself, whose cuts go on to be merged', () => {

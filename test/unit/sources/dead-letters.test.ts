@@ -25,6 +25,25 @@ describe('dead letter file', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
+  it('erases letters from every file, and goes on behind them', async () => {
+    const path = join(folder, 'dead.ndjson')
+    const letters = deadLetterFile({ path, clock, maxFileBytes: 300 })
+    for (const text of ['one alice', 'two', 'three alice', 'four', 'five alice']) {
+      letters.write('edge', rejection(text), position)
+      await letters.flush()
+    }
+    expect((await readdir(folder)).length).toBeGreaterThan(1)
+    letters.write('edge', rejection('six alice'), position)
+    await letters.erase(({ excerpt }) => excerpt.includes('alice'))
+    letters.write('edge', rejection('seven'), position)
+    await letters.flush()
+    const files = await Promise.all(
+      (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
+    )
+    const left = files.flatMap((text) => text.split('\n').filter((line) => line !== ''))
+    expect(left.map((line) => JSON.parse(line).excerpt).sort()).toEqual(['four', 'seven', 'two'])
+  })
+
   it('writes one line of JSON each', async () => {
     const path = join(folder, 'sub', 'dead.ndjson')
     const letters = deadLetterFile({ path, clock })

@@ -115,6 +115,23 @@ describe('journal', () => {
     await journal.close()
   })
 
+  it('lets everything before a renewal go once that is judged, and keeps the record that a restart compares', async () => {
+    const journal = await openJournal()
+    await journal.append([entry('a name')])
+    await journal.append([entry('another')])
+    const bound = await journal.renew()
+    expect(bound).toBe(2)
+    await journal.release(0, 1)
+    expect((await textAt(journal, 1)).trim()).toBe('another')
+    await journal.release(0, 2)
+    expect(journal.first).toBe(2)
+    expect((await segments()).length).toBe(1)
+    await journal.renew()
+    await journal.append([entry('later')])
+    expect((await textAt(journal, 4)).trim()).toBe('later')
+    await journal.close()
+  })
+
   it('refuses above its limit, retriably, and takes records again when some were released', async () => {
     const journal = await openJournal({ segmentBytes: 100, maxBytes: 600 })
     const fill = async () => {
