@@ -76,7 +76,8 @@ function closeDay(view: ProfileView, day: number, { knowledge }: Population): vo
 /**
  * Adds the surprise to the calibration, and the operation to what is usual, so that each principal weighs the same per
  * active day and each of its calls alike: a call on one of its busy days counts like any other, as it is such days that
- * surprise.
+ * surprise. How surprising hostile calls are is not learnt, and their operations are not; that there are so many is, or scores
+ * just below them would promise too much.
  */
 export function sample(
   event: AccessEvent,
@@ -87,13 +88,13 @@ export function sample(
   const f = (view.base + CORE.dayMaxSurprise) / 4
   if (surprise > view.f32[f]!) view.f32[f] = surprise
   const formerDays = view.u16[(view.base + CORE.activeDays) / 2]! - 1
-  if (formerDays < FORMER_DAYS_FOR_EVENTS || surprise >= threshold) return
+  if (formerDays < FORMER_DAYS_FOR_EVENTS) return
   const today = view.u32[(view.base + CORE.dayEvents) / 4]!
   const usual = (view.f64[(view.base + CORE.events) / 8]! - today) / formerDays
   if (today > MOST_DAYS_IN_ONE * usual) return
   const every = Math.ceil(usual / UNITS_PER_DAY)
   if (every > 1 && today % every !== 0) return
   const units = Math.floor((UNITS_PER_DAY * every) / usual)
-  knowledge.sums.calibration.events[binOf(surprise)]! += units
-  knowledge.sums.prior.operations[operationOf(event)]! += units
+  knowledge.sums.calibration.events[binOf(Math.min(surprise, threshold))]! += units
+  if (surprise < threshold) knowledge.sums.prior.operations[operationOf(event)]! += units
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { UNITS_PER_DAY } from '../../../engine/calibration.ts'
+import { operationOf } from '../../../baseline/operations.ts'
+import { binOf, UNITS_PER_DAY } from '../../../engine/calibration.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
   burst,
+  call,
   consumer,
   DAY_MS,
   HOUR_MS,
@@ -44,5 +46,23 @@ describe('what calls weigh in the calibration', () => {
   it('is bounded for one day, whatever is called on it', () => {
     const { engine, before } = afterABusyDay(1_000)
     expect((weight(engine) - before) / UNITS_PER_DAY).toBeLessThanOrEqual(16)
+  })
+
+  it('is counted at the threshold where calls are hostile, and their operations are not', () => {
+    const engine = partition()
+    for (let day = 0; day < 20; day++) {
+      play(engine, burst(HABIT, MONDAY + day * DAY_MS + 9 * HOUR_MS, PER_DAY, 10 * MINUTE_MS))
+    }
+    const before = weight(engine)
+    const flood = { method: 'DELETE', records: 900 }
+    play(engine, burst(HABIT, MONDAY + 20 * DAY_MS + 3 * HOUR_MS, 10 * PER_DAY, 1_000, flood))
+    const [incident] = [...engine.book.openIncidents()]
+    const { threshold, knowledge } = engine.known
+    expect(incident!.surprise).toBeGreaterThan(threshold + 1)
+    expect((weight(engine) - before) / UNITS_PER_DAY).toBeCloseTo(10, 1)
+    const { calibration, prior } = knowledge.sums
+    expect(calibration.events.slice(binOf(threshold) + 1).every((units) => units === 0)).toBe(true)
+    const learnt = prior.operations[operationOf(call(MONDAY, HABIT, flood))]! / UNITS_PER_DAY
+    expect(learnt).toBeLessThan(0.1 * PER_DAY)
   })
 })
