@@ -1,3 +1,4 @@
+import { BURST_BINS, cutBursts } from './bursts.ts'
 import { CELLS } from './layout.ts'
 import { OPERATIONS } from './operations.ts'
 
@@ -18,6 +19,8 @@ export interface Prior {
   readonly hours: Float64Array
   /** Share of calls per operation bucket, each principal-day weighing the same; adds up to 1. */
   readonly operations: Float64Array
+  /** -log10 of the share of principal-days whose busiest ten seconds have so many calls, per bin; see {@link cutBursts}. */
+  readonly bursts: Float64Array
 }
 
 /** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */
@@ -48,6 +51,10 @@ export interface PriorSums {
   readonly hours: Float64Array
   /** Units of calls, per operation bucket. */
   readonly operations: Float64Array
+  /** Days of known callers, per bin of calls in their busiest ten seconds. */
+  readonly bursts: Float64Array
+  /** First days of newcomers, likewise. */
+  readonly newcomerBursts: Float64Array
 }
 
 export function emptyPriorSums(): PriorSums {
@@ -58,6 +65,8 @@ export function emptyPriorSums(): PriorSums {
     within: new Float64Array(CELLS),
     hours: new Float64Array(168),
     operations: new Float64Array(OPERATIONS),
+    bursts: new Float64Array(BURST_BINS),
+    newcomerBursts: new Float64Array(BURST_BINS),
   }
 }
 
@@ -109,6 +118,7 @@ export function cutPrior(sums: PriorSums, version: number): Prior {
     within,
     hours,
     operations: cutShares(sums.operations, OPERATIONS_WEIGHT),
+    bursts: cutBursts(sums.bursts, sums.newcomerBursts),
   }
 }
 
@@ -121,7 +131,7 @@ function cutShares(counts: Float64Array, weight: number): Float64Array {
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS
+export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + 2 * BURST_BINS
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
   const out = new Float64Array(PRIOR_SUMS_LENGTH)
@@ -131,6 +141,8 @@ export function encodePriorSums(sums: PriorSums): Float64Array {
   out.set(sums.within, 3 * CELLS)
   out.set(sums.hours, 4 * CELLS)
   out.set(sums.operations, 4 * CELLS + 168)
+  out.set(sums.bursts, PRIOR_SUMS_LENGTH - 2 * BURST_BINS)
+  out.set(sums.newcomerBursts, PRIOR_SUMS_LENGTH - BURST_BINS)
   return out
 }
 
@@ -141,6 +153,8 @@ export function decodePriorSums(values: Float64Array): PriorSums {
     squares: values.slice(2 * CELLS, 3 * CELLS),
     within: values.slice(3 * CELLS, 4 * CELLS),
     hours: values.slice(4 * CELLS, 4 * CELLS + 168),
-    operations: values.slice(4 * CELLS + 168, PRIOR_SUMS_LENGTH),
+    operations: values.slice(4 * CELLS + 168, 4 * CELLS + 168 + OPERATIONS),
+    bursts: values.slice(PRIOR_SUMS_LENGTH - 2 * BURST_BINS, PRIOR_SUMS_LENGTH - BURST_BINS),
+    newcomerBursts: values.slice(PRIOR_SUMS_LENGTH - BURST_BINS, PRIOR_SUMS_LENGTH),
   }
 }

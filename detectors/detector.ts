@@ -1,4 +1,4 @@
-import type { Prior } from '../baseline/prior.ts'
+import type { Prior, PriorSums } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { Reason } from '../core/opinion.ts'
@@ -39,15 +39,16 @@ export interface Detector {
   readonly owasp: readonly string[]
   /**
    * Takes note of a call before it is judged, whoever it may turn out to speak for, as the running windows do;
-   * may change only its section. Absent where the baseline's totals are enough.
+   * may change only its section, and of what is counted of all callers at most one unit per caller and day.
+   * Absent where the baseline's totals are enough.
    */
-  observe?(question: Question, section: Section): void
+  observe?(question: Question, section: Section, common: PriorSums): void
   /** An incident of this caller ended: what has been told must not be held against it again. */
   settle?(profile: ProfileView, section: Section): void
   /** -log10 of a tail probability (>= 0, at most MAX_SURPRISE), or ABSTAIN. */
   score(question: Question, section: Section): number
   /** Why, in numbers, strongest first, at most 4; empty when it abstains. Weights add up to 1. */
   explain(question: Question, section: Section): readonly Reason[]
-  /** Takes the call as normal; may change only its section. */
-  learn(question: Question, section: Section): void
+  /** Takes the call as normal; may change what {@link observe} may. */
+  learn(question: Question, section: Section, common: PriorSums): void
 }

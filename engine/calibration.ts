@@ -86,8 +86,9 @@ function tailOf(counts: Float64Array, builtInWeight: number, model: Float64Array
   for (let bin = 0; bin < BINS && anchor === BINS; bin++) {
     const share = (above + builtInWeight * model[bin]!) / (total + builtInWeight)
     out[bin] = -Math.log10(share)
-    // What lies beyond is drawn from here, so its logarithms are not worth taking.
-    if (cut <= 1 && total > 0 && above / total < cut) anchor = bin
+    // What lies beyond is drawn from the bin before, so its logarithms are not worth taking. Not from this one: what was
+    // counted at a bound lies in one heap, and the share behind a heap is unknown, not small.
+    if (cut <= 1 && total > 0 && above / total < cut) anchor = Math.max(0, bin - 1)
     above -= counts[bin]!
   }
   if (anchor === BINS) return out

@@ -2,6 +2,7 @@ import { FIXED_BYTES } from '../baseline/layout.ts'
 import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
+import type { Learning } from '../baseline/windows.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { Reason, VerdictPart } from '../core/opinion.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../detectors/detector.ts'
@@ -46,9 +47,10 @@ export class Judge {
   }
 
   /** Lets detectors that keep running evidence take note of a call that is about to be judged. */
-  observe(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): void {
+  observe(event: AccessEvent, profile: ProfileView, { prior, sums }: Learning, newHour: boolean): void {
     const question = this.ask(event, profile, prior, newHour)
-    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.observe?.(question, this.sections[i]!)
+    for (let i = 0; i < this.detectors.length; i++)
+      this.detectors[i]!.observe?.(question, this.sections[i]!, sums)
   }
 
   /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
@@ -68,9 +70,10 @@ export class Judge {
   }
 
   /** Lets every detector take the last call as normal. */
-  learn(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): void {
+  learn(event: AccessEvent, profile: ProfileView, { prior, sums }: Learning, newHour: boolean): void {
     const question = this.ask(event, profile, prior, newHour)
-    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.learn(question, this.sections[i]!)
+    for (let i = 0; i < this.detectors.length; i++)
+      this.detectors[i]!.learn(question, this.sections[i]!, sums)
   }
 
   /** Drops running evidence of a caller whose incident ended. */

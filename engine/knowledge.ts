@@ -1,4 +1,3 @@
-import { OPERATIONS } from '../baseline/operations.ts'
 import {
   cutPrior,
   decodePriorSums,
@@ -156,7 +155,7 @@ export class KnowledgeKeeper {
   /** Takes what {@link export} gave, of this or an earlier release. */
   restore(frozen: Float64Array, sums: Float64Array, taken: Taken | null): void {
     this.taken = taken
-    assignSums(this.sums, decodeSums(withOperations(sums)))
+    assignSums(this.sums, decodeSums(asNow(sums)))
     this.boundary = frozen[1]!
     this.adoptedPrior = rowOf(frozen, 0)
     this.activeSums = rowOf(frozen, 1)
@@ -181,13 +180,13 @@ export function frozenPrior(frozen: Float64Array): Prior {
 /** One of the three rows of sums in a frozen export. */
 function rowOf(frozen: Float64Array, row: number): Float64Array {
   const length = (frozen.length - 3) / 3
-  return withOperations(frozen.slice(3 + row * length, 3 + (row + 1) * length))
+  return asNow(frozen.slice(3 + row * length, 3 + (row + 1) * length))
 }
 
-/** Sums as they are encoded now: earlier ones knew no operations, which stand behind the rest of the prior's. */
-function withOperations(values: Float64Array): Float64Array {
-  if (values.length !== SUMS_LENGTH - OPERATIONS) return values
-  const before = PRIOR_SUMS_LENGTH - OPERATIONS
+/** Sums as they are encoded now: what earlier releases did not count stands behind the rest of the prior's. */
+function asNow(values: Float64Array): Float64Array {
+  if (values.length >= SUMS_LENGTH) return values
+  const before = values.length - 2 * BINS
   const out = new Float64Array(SUMS_LENGTH)
   out.set(values.subarray(0, before))
   out.set(values.subarray(before), PRIOR_SUMS_LENGTH)
@@ -220,6 +219,9 @@ function isMaterial(before: Prior, after: Prior): boolean {
   for (let o = 0; o < before.operations.length; o++) {
     if (Math.abs(before.operations[o]! - after.operations[o]!) > MATERIAL_CHANGE) return true
   }
+  for (let b = 0; b < before.bursts.length; b++) {
+    if (Math.abs(before.bursts[b]! - after.bursts[b]!) > MATERIAL_CHANGE) return true
+  }
   return false
 }
 
@@ -249,6 +251,8 @@ function assignSums(target: Sums, source: Sums): void {
   target.prior.within.set(source.prior.within)
   target.prior.hours.set(source.prior.hours)
   target.prior.operations.set(source.prior.operations)
+  target.prior.bursts.set(source.prior.bursts)
+  target.prior.newcomerBursts.set(source.prior.newcomerBursts)
   target.calibration.events.set(source.calibration.events)
   target.calibration.dayMaxima.set(source.calibration.dayMaxima)
 }

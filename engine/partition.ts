@@ -207,18 +207,18 @@ export class Partition {
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
     const { prior } = active
     if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== prior.version + 1) derive(view, prior)
-    judge.observe(event, view, prior, newHour)
+    judge.observe(event, view, population.learning, newHour)
     const surprise = judge.score(event, view, prior, newHour)
     if (surprise === null) {
       // Whoever abstains because it knows too little must still be taught.
-      if (teaches(incident)) judge.learn(event, view, prior, newHour)
+      if (teaches(incident)) judge.learn(event, view, population.learning, newHour)
       return
     }
     outcome.surprise = surprise
     outcome.calibration = active.calibration
     sample(event, view, surprise, population)
     if (surprise >= population.threshold) this.hostile(event, view, at, surprise, population, incident)
-    else if (teaches(incident)) judge.learn(event, view, prior, newHour)
+    else if (teaches(incident)) judge.learn(event, view, population.learning, newHour)
   }
 
   private hostile(

@@ -14,6 +14,10 @@ import { NEWCOMER_EVENTS } from './residents.ts'
 const LATE_MS = 600_000
 /** Days a principal must have been active before its day maxima say anything about normal traffic. */
 const MIN_DAYS_FOR_MAXIMA = 3
+/** Former days from which its calls do: newcomers say nothing about others, and the usual number of calls must be known. */
+const FORMER_DAYS_FOR_EVENTS = 2
+/** One day of a caller weighs at most as much as so many of its usual ones. */
+const MOST_DAYS_IN_ONE = 16
 
 /** Whether a call ended long before the latest one of its caller. */
 export function isLate(view: ProfileView, at: number): boolean {
@@ -69,7 +73,12 @@ function closeDay(view: ProfileView, day: number, { knowledge }: Population): vo
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
 
-/** Adds the surprise to the calibration, and the operation to what is usual, so that every principal-day weighs about the same. */
+/**
+ * Adds the surprise to the calibration, and the operation to what is usual, so that each principal weighs the same per
+ * active day and each of its calls alike: a call on one of its busy days counts like any other, as it is such days that
+ * surprise. How surprising hostile calls are is not learnt, and their operations are not; that there are so many is, or scores
+ * just below them would promise too much.
+ */
 export function sample(
   event: AccessEvent,
   view: ProfileView,
@@ -78,12 +87,14 @@ export function sample(
 ): void {
   const f = (view.base + CORE.dayMaxSurprise) / 4
   if (surprise > view.f32[f]!) view.f32[f] = surprise
-  const usual = view.u32[(view.base + CORE.previousDayEvents) / 4]!
+  const formerDays = view.u16[(view.base + CORE.activeDays) / 2]! - 1
+  if (formerDays < FORMER_DAYS_FOR_EVENTS) return
   const today = view.u32[(view.base + CORE.dayEvents) / 4]!
-  if (usual === 0 || today > 4 * usual || surprise >= threshold) return
+  const usual = (view.f64[(view.base + CORE.events) / 8]! - today) / formerDays
+  if (today > MOST_DAYS_IN_ONE * usual) return
   const every = Math.ceil(usual / UNITS_PER_DAY)
   if (every > 1 && today % every !== 0) return
   const units = Math.floor((UNITS_PER_DAY * every) / usual)
-  knowledge.sums.calibration.events[binOf(surprise)]! += units
-  knowledge.sums.prior.operations[operationOf(event)]! += units
+  knowledge.sums.calibration.events[binOf(Math.min(surprise, threshold))]! += units
+  if (surprise < threshold) knowledge.sums.prior.operations[operationOf(event)]! += units
 }

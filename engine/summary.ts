@@ -2,6 +2,7 @@ import type { Reason } from '../core/opinion.ts'
 import { type Incident, UNREADABLE_LINES } from './incident.ts'
 
 const SPANS: Record<string, string> = {
+  '10s': 'ten seconds',
   '1m': 'one minute',
   '10m': 'ten minutes',
   '1h': 'one hour',
@@ -17,7 +18,9 @@ const RECORDS_FIRST = 0.7
 export function summarise(incident: Incident): string {
   const lines = incident.reasons.find((r) => r.detector === UNREADABLE_LINES)
   if (lines !== undefined) return `${incident.entity.id}: ${linesText(lines)}`
-  const volume = mostTelling(incident.reasons.filter((r) => r.detector === 'volume'))
+  const volume = mostTelling(
+    incident.reasons.filter((r) => r.detector === 'volume' || r.detector === 'burst'),
+  )
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
   const unlike = incident.reasons.filter((r) => r.detector === 'novelty' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []

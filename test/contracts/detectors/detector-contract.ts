@@ -1,3 +1,4 @@
+import { emptyPriorSums } from '../../../baseline/prior.ts'
 import { MAX_SURPRISE } from '../../../baseline/tail.ts'
 import type { AccessEvent } from '../../../core/event.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
@@ -171,9 +172,9 @@ export const DETECTOR_CHECKS: readonly DetectorCheck[] = [
     check({ detector }) {
       const learning: Detector = {
         ...detector,
-        learn(question, section) {
+        learn(question, section, common) {
           const before = bytesOf({ question, section })
-          detector.learn(question, section)
+          detector.learn(question, section, common)
           unchanged(before, bytesOf({ question, section }), 'learn', section)
         },
       }
@@ -187,11 +188,11 @@ export const DETECTOR_CHECKS: readonly DetectorCheck[] = [
       const sectionsOf: Asked[] = []
       const noting: Detector = {
         ...detector,
-        observe(question, section) {
+        observe(question, section, common) {
           const asked = { question, section }
           if (sectionsOf.length === 0) sectionsOf.push({ question: { ...question }, section })
           const before = bytesOf(asked)
-          detector.observe?.(question, section)
+          detector.observe?.(question, section, common)
           unchanged(before, bytesOf(asked), 'observe', section)
         },
         settle(profile, section) {
@@ -213,12 +214,15 @@ export const DETECTOR_CHECKS: readonly DetectorCheck[] = [
     check({ detector }) {
       ask(detector, [...NORMAL, ...PLANTED.slice(0, 50)], ({ question, section }) => {
         withoutAmbience(() => {
-          detector.observe?.(question, section)
+          detector.observe?.(question, section, emptyPriorSums())
           detector.score(question, section)
           detector.explain(question, section)
         })
       })
-      const learning: Detector = { ...detector, learn: (q, s) => withoutAmbience(() => detector.learn(q, s)) }
+      const learning: Detector = {
+        ...detector,
+        learn: (q, s, c) => withoutAmbience(() => detector.learn(q, s, c)),
+      }
       const engine = partition({ detectors: [learning] })
       for (const event of NORMAL.slice(0, 100)) engine.step(event)
     },

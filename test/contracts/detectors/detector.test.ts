@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { emptyPriorSums } from '../../../baseline/prior.ts'
 import { DETECTORS } from '../../../detectors/catalog.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
 import { DETECTOR_CHECKS, type Subject } from './detector-contract.ts'
@@ -8,6 +9,7 @@ import { methodNovelty } from './method-novelty.ts'
 const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   volume: /^(requests|records|bytes)\/(1m|10m|1h|1d)$/,
   'off-hours': /^hour-of-week\/Sun 03:00 UTC$/,
+  burst: /^requests\/10s$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
   'method-novelty': /^methods\/DELETE$/,
 }
@@ -75,9 +77,9 @@ const TWINS: readonly (readonly [string, string, Detector])[] = [
     'keeps nothing outside the profile',
     {
       ...answering((answer) => answer + learnt * 1e-9),
-      learn: (question, section) => {
+      learn: (question, section, common) => {
         learnt++
-        learn(question, section)
+        learn(question, section, common)
       },
     },
   ],
@@ -107,7 +109,8 @@ const TWINS: readonly (readonly [string, string, Detector])[] = [
     'learn writes only to its section',
     {
       ...methodNovelty,
-      learn: (question, section) => learn(question, { ...section, offset: section.offset + 8 }),
+      learn: (question, section, common) =>
+        learn(question, { ...section, offset: section.offset + 8 }, common),
     },
   ],
   [
@@ -115,7 +118,8 @@ const TWINS: readonly (readonly [string, string, Detector])[] = [
     'learn writes only to its section',
     {
       ...methodNovelty,
-      learn: (question, section) => learn(question, { ...section, offset: section.offset - 8 }),
+      learn: (question, section, common) =>
+        learn(question, { ...section, offset: section.offset - 8 }, common),
     },
   ],
   [
@@ -201,7 +205,7 @@ const TWINS: readonly (readonly [string, string, Detector])[] = [
     {
       ...methodNovelty,
       explain: (question, section) => {
-        learn(question, section)
+        learn(question, section, emptyPriorSums())
         return explain(question, section)
       },
     },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { BURST_BINS } from '../../../baseline/bursts.ts'
 import { CELLS } from '../../../baseline/layout.ts'
 import { OPERATIONS } from '../../../baseline/operations.ts'
 import { weighInPrior } from '../../../baseline/prior.ts'
@@ -11,6 +12,8 @@ import {
 } from '../../../engine/knowledge.ts'
 
 const BEFORE_OPERATIONS = 4 * CELLS + 168
+/** What has been counted since: operations, bursts of known callers and of newcomers. */
+const SINCE = OPERATIONS + 2 * BURST_BINS
 
 /** A keeper that has learnt something for every part of its rows, with a cut in force and one that waits. */
 function keeper(): KnowledgeKeeper {
@@ -25,9 +28,9 @@ function keeper(): KnowledgeKeeper {
   return made
 }
 
-/** A row as releases wrote it that knew no operations. */
+/** A row as releases wrote it that counted less. */
 function earlier(row: Float64Array): number[] {
-  return [...row.slice(0, BEFORE_OPERATIONS), ...row.slice(BEFORE_OPERATIONS + OPERATIONS)]
+  return [...row.slice(0, BEFORE_OPERATIONS), ...row.slice(BEFORE_OPERATIONS + SINCE)]
 }
 
 describe('what an earlier release stored', () => {
@@ -37,7 +40,7 @@ describe('what an earlier release stored', () => {
   const rows = [0, 1, 2].map((row) => frozen!.slice(3 + row * length, 3 + (row + 1) * length))
   const stored = Float64Array.from([...frozen!.slice(0, 3), ...rows.flatMap(earlier)])
 
-  it('is taken as if no operation had been seen', () => {
+  it('is taken as if nothing of what is counted since had been seen', () => {
     const restored = new KnowledgeKeeper()
     restored.restore(stored, Float64Array.from(earlier(sums)), null)
     expect(encodeSums(restored.sums)).toEqual(sums)
