@@ -16,8 +16,11 @@ export interface KeyMove {
   readonly done: boolean
 }
 
-/** How long finishing or undoing a half-done move may take, whatever became of the caller. */
-const SECOND_HALF_MS = 5_000
+/**
+ * How long finishing or undoing a half-done move may take, whatever became of the caller: each of its calls may have
+ * to wait for the shared budget behind those of all other moves.
+ */
+const SECOND_HALF_MS = 30_000
 const SECOND_HALF_TRIES = 4
 const SHORT_PAUSE_MS = 50
 const LONG_PAUSE_MS = 1_200
