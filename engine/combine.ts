@@ -24,11 +24,13 @@ export function combine(parts: readonly VerdictPart[]): number | null {
   let inverse = 0
   let zSum = 0
   let squares = 0
+  let weakest = MAX_SURPRISE
   for (const part of parts) {
     weights += part.weight
     inverse += part.weight * 10 ** part.surprise
     zSum += part.weight * zOfSurprise(part.surprise)
     squares += part.weight * part.weight
+    if (part.surprise < weakest) weakest = part.surprise
   }
   const harmonic = Math.log10(inverse / weights)
   const variance = squares + CORRELATION * (weights * weights - squares)
@@ -38,5 +40,6 @@ export function combine(parts: readonly VerdictPart[]): number | null {
   const mean = HARMONIC_WEIGHT * 10 ** (weaker - harmonic) + (1 - HARMONIC_WEIGHT) * 10 ** (weaker - stouffer)
   const together = weaker - Math.log10(mean) + Math.log10(1 - ALONE_SHARE)
   const combined = Math.max(together, harmonic + Math.log10(ALONE_SHARE))
-  return Math.max(0, Math.min(MAX_SURPRISE, combined))
+  // Next to the cap of a surprise the parts are cut, and their combination with them.
+  return Math.max(weakest, Math.min(MAX_SURPRISE, combined))
 }
