@@ -27,11 +27,13 @@ export class Operators {
   private readonly every: number
   private readonly life: number
   private readonly identityKey: Uint8Array
+  private readonly forgetsUntil: number
   private asked = 0
   private due: number | null = null
 
   constructor(store: StateStore, total: number, life: number, identityKey: Uint8Array) {
     this.identityKey = identityKey
+    this.forgetsUntil = (total * 3) / 4
     this.store = store
     this.every = Math.max(1, Math.floor(total / REQUESTS))
     this.life = life
@@ -43,7 +45,8 @@ export class Operators {
     if (read < this.due) return
     this.due = read + this.every
     const number = this.life * LIFE_IDS + ++this.asked
-    const forgets = this.asked % 8 === 6 && this.asked <= REQUESTS / 2
+    // Early in each life, and early enough that whoever is forgotten calls again.
+    const forgets = this.asked % 8 === 2 && read < this.forgetsUntil
     const effect = forgets
       ? forgetOne(number, partitions, this.identityKey)
       : effectOf(this.asked, number, partitions)

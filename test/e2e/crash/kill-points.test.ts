@@ -33,11 +33,14 @@ async function expectSame(store: 'redis' | 'embedded', setting: CrashSetting): P
     // The log may end before a late point is passed again; as the first of a run, each is met.
     const missed = kills.filter((plan) => !run.kills.includes(nameOf(plan)))
     if (missed.length > 0) left.push(missed)
-    expect(countOf(run.state, 'p:')).toBe(STREAM.principals)
+    // Whoever was forgotten may not have called again.
+    const wishes = run.state.outbox.filter((entry) => entry.includes(' forgotten ')).length
+    expect(countOf(run.state, 'p:')).toBeGreaterThanOrEqual(STREAM.principals - wishes)
+    expect(countOf(run.state, 'p:')).toBeLessThanOrEqual(STREAM.principals)
     expect(run.state.outbox.some((entry) => entry.includes(' decision '))).toBe(true)
     expect([...run.state.enforced.keys()].some((key) => key.startsWith('rule '))).toBe(true)
     expect(run.control.flat().length).toBeGreaterThan(5)
-    forgotten += run.state.outbox.filter((entry) => entry.includes(' forgotten ')).length
+    forgotten += wishes
     knowledge += run.control.flat().filter(({ kind }) => kind === 'knowledge').length
   }
   expect(forgotten).toBeGreaterThan(0)

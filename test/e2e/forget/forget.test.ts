@@ -17,7 +17,6 @@ import {
   startPushedCurfew,
 } from '../../services/pushed-curfew.ts'
 import { redisAvailable, startRedis } from '../../services/redis.ts'
-import { SAMPLES } from '../secrets/planted-logs.ts'
 import { type Canary, findings } from '../secrets/planting.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 240_000 })
@@ -72,7 +71,16 @@ function line(
   over: object = {},
 ): string {
   return JSON.stringify({
-    ...(SAMPLES.canonical!(time, n) as object),
+    time,
+    clientIp: '203.0.113.10',
+    userAgent: 'billing/2',
+    method: 'GET',
+    route: '/v1/bills/{id}',
+    path: '/v1/bills/9',
+    objectIds: ['9'],
+    status: 200,
+    requestBytes: 10,
+    recordsFrom: 'header',
     id: `${label === NEIGHBOUR ? 'n' : 'c'}-${n}`,
     principal: { kind: 'consumer', id, label, verified: true },
     token: { iss: 'https://idp.test', sub: label, jti: `${id}-${n}`, iat: 1_700_000_000, exp: 1_990_000_000 },
