@@ -34,6 +34,7 @@ interface Claim extends TopicPartition {
   readonly open: { readonly next: number; acknowledged: boolean }[]
 }
 
+const COMMIT_PAUSE_MS = 250
 const MAX_BATCH_RECORDS = 1_000
 
 /**
@@ -103,6 +104,8 @@ class Intake implements MemberHandlers {
   /** Partitions with acknowledged records that are not committed yet. */
   readonly #uncommitted = new Map<Claim, number>()
   #committing: Promise<void> | null = null
+  /** Ends the pause between two commits early. */
+  #resume: (() => void) | null = null
   #unacknowledged = 0
   #room: Deferred<void> | null = null
   #taker: Deferred<void> | null = null
@@ -146,6 +149,7 @@ class Intake implements MemberHandlers {
     this.#ended = true
     this.#error = error
     this.#taker?.resolve()
+    this.#resume?.()
     this.#makeRoom()
   }
 
@@ -242,8 +246,9 @@ class Intake implements MemberHandlers {
   }
 
   /**
-   * Commits until nothing is left to commit, beside the taker: uncommitted records come again and are
-   * recognised by their position, so neither a delay nor an error here loses or repeats anything.
+   * Commits until nothing is left to commit, beside the taker and with pauses, as each is a write of the broker:
+   * uncommitted records come again and are recognised by their position, so neither a delay nor an error here
+   * loses or repeats anything.
    */
   async #commit(): Promise<void> {
     while (this.#uncommitted.size > 0) {
@@ -256,7 +261,18 @@ class Intake implements MemberHandlers {
         const { log = SILENT, name } = this.#options
         log.warn({ source: name, error: String(error) }, 'an acknowledged batch could not be committed')
       }
+      if (!this.#ended) await this.#pause()
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, COMMIT_PAUSE_MS)
+      this.#resume = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** Resolves when everything acknowledged so far is committed. */
