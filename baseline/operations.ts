@@ -1,4 +1,3 @@
-import type { AccessEvent } from '../core/event.ts'
 import { hash32 } from '../core/hash.ts'
 
 /**
@@ -19,9 +18,4 @@ export function operationAt(ofRoute: number, method: string): number {
   let h = ofRoute
   for (let i = 0; i < method.length; i++) h = Math.imul(h ^ method.charCodeAt(i), 0x0100_0193)
   return (h ^ (h >>> 15)) & (OPERATIONS - 1)
-}
-
-/** The bucket of a call's operation. */
-export function operationOf({ method, route }: AccessEvent): number {
-  return operationAt(hashOfRoute(route), method)
 }

@@ -59,14 +59,18 @@ async function readOn(
   const { source } = pulled
   const reading = new AbortController()
   let appending: Promise<void> = Promise.resolve()
+  let working = false
   const end = () => reading.abort()
   // What is under way is acknowledged before the source closes.
-  const finish = () => void appending.then(end, end)
+  const finish = () => {
+    if (!working) void appending.then(end, end)
+  }
   stop.addEventListener('abort', finish, { once: true })
   if (stop.aborted) finish()
   try {
     for await (const batch of source.batches(reading.signal)) {
       if (stop.aborted) continue
+      working = true
       const entries =
         opened.kafka === null
           ? batch.records.flatMap((record) => ingest.sealed(pulled, record))
@@ -77,6 +81,8 @@ async function readOn(
         .then(() => batch.ack())
         .then(appended)
       appending.catch(end)
+      working = false
+      if (stop.aborted) finish()
     }
   } finally {
     stop.removeEventListener('abort', finish)

@@ -1,10 +1,10 @@
 import { CORE, DERIVED } from '../baseline/layout.ts'
-import { operationOf } from '../baseline/operations.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { advance, countActiveDay, type QuarantinedWindows } from '../baseline/windows.ts'
 import type { AccessEvent } from '../core/event.ts'
 import { DAY_MS } from '../core/time.ts'
+import { marksOf } from '../detectors/marks.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
 import { binOf, UNITS_PER_DAY } from './calibration.ts'
 import type { Population } from './population.ts'
@@ -96,5 +96,5 @@ export function sample(
   if (every > 1 && today % every !== 0) return
   const units = Math.floor((UNITS_PER_DAY * every) / usual)
   knowledge.sums.calibration.events[binOf(Math.min(surprise, threshold))]! += units
-  if (surprise < threshold) knowledge.sums.prior.operations[operationOf(event)]! += units
+  if (surprise < threshold) knowledge.sums.prior.operations[marksOf(event).operation]! += units
 }

@@ -4,13 +4,13 @@ import { isoTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { Turns } from '../turns.ts'
+import { untilAgreed } from './agreement.ts'
 import type { ApigeeAnswer, ApigeeClient, ApigeeRequest } from './apigee-client.ts'
 import { parseRule } from './deny-list-store.ts'
 
 /** Google: a security action takes effect in up to 10 minutes. */
 export const APIGEE_ACTION_WORST_CASE_DELAY_MS = 600_000
 
-const MAX_ROUNDS = 4
 const OWNER = 'curfew:1 '
 const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]{2,39}\/64)$/
@@ -52,12 +52,14 @@ export class ApigeeSecurityActions implements GatewayAdapter {
       const what = `${this.name}: security actions hold a block of an address only, not ${rule.action} of a ${scope.kind}`
       throw new CurfewError('GATEWAY_UNSUPPORTED', what)
     }
-    await this.turns.run(rule.id, () => this.untilAgreed(() => this.hold(rule, address, stop)))
+    await this.turns.run(rule.id, () =>
+      untilAgreed(this.name, 'security action', () => this.hold(rule, address, stop)),
+    )
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
     await this.turns.run(id, () =>
-      this.untilAgreed(async () => {
+      untilAgreed(this.name, 'security action', async () => {
         const mine = (await this.actions(stop)).filter((one) => one.enabled && one.rule.id === id)
         for (const one of mine) await this.disable(one, stop)
         return mine.length === 0
@@ -136,24 +138,6 @@ export class ApigeeSecurityActions implements GatewayAdapter {
   ): ApigeeRequest & { readonly method: Method } {
     const path = ['environments', this.client.environment, 'securityActions']
     return { method, path, what: 'the security actions' }
-  }
-
-  private async untilAgreed(attempt: () => Promise<boolean>): Promise<void> {
-    for (let round = 1; round <= MAX_ROUNDS; round++) {
-      try {
-        if (await attempt()) return
-      } catch (error) {
-        const again = error instanceof CurfewError && error.code === 'GATEWAY_CONFLICT' && error.retriable
-        if (!again || round === MAX_ROUNDS) throw error
-      }
-    }
-    throw new CurfewError(
-      'GATEWAY_CONFLICT',
-      `${this.name}: somebody else changes the same security action`,
-      {
-        retriable: true,
-      },
-    )
   }
 }
 

@@ -3,6 +3,7 @@ import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { Turns } from '../turns.ts'
+import { untilAgreed } from './agreement.ts'
 import { ApigeeCallers, wordsOf } from './apigee-callers.ts'
 import type { ApigeeClient } from './apigee-client.ts'
 import { ApigeeStore, type NotedRule } from './apigee-store.ts'
@@ -19,7 +20,6 @@ export interface ApigeeOptions {
 /** Message processors keep statuses for about 3 min and map entries for 5 min (`ExpiryTimeInSecs`) or what the flow says. */
 export const APIGEE_WORST_CASE_DELAY_MS = 300_000
 
-const MAX_ROUNDS = 4
 const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
@@ -89,11 +89,13 @@ export class ApigeeGateway implements GatewayAdapter {
 
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
     const target = this.supported(rule)
-    await this.turns.run(targetKey(target), () => this.untilAgreed(() => this.hold(target, rule, stop)))
+    await this.turns.run(targetKey(target), () =>
+      untilAgreed(this.name, 'entry', () => this.hold(target, rule, stop)),
+    )
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
-    await this.turns.run(id, () => this.untilAgreed(() => this.lift(id, stop)))
+    await this.turns.run(id, () => untilAgreed(this.name, 'entry', () => this.lift(id, stop)))
   }
 
   async check(stop: AbortSignal): Promise<void> {
@@ -215,19 +217,6 @@ export class ApigeeGateway implements GatewayAdapter {
     if (note.was === null) await this.store.remove(name, stop)
     else await this.store.put(name, note.was, stop)
     return ((await this.store.entries(stop)).get(name) ?? null) === note.was
-  }
-
-  private async untilAgreed(attempt: () => Promise<boolean>): Promise<void> {
-    for (let round = 1; round <= MAX_ROUNDS; round++) {
-      try {
-        if (await attempt()) return
-      } catch (error) {
-        const again = error instanceof CurfewError && error.code === 'GATEWAY_CONFLICT' && error.retriable
-        if (!again || round === MAX_ROUNDS) throw error
-      }
-    }
-    const what = `what was written did not stay after ${MAX_ROUNDS} attempts: somebody else writes the same`
-    throw new CurfewError('GATEWAY_CONFLICT', `${this.name}: ${what}`, { retriable: true })
   }
 }
 

@@ -3,6 +3,7 @@ import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { Turns } from '../turns.ts'
+import { untilAgreed } from './agreement.ts'
 import { type ApiKey, ApiKeyClient } from './aws-key-client.ts'
 import { type KeyMarks, NO_MARKS, readDescription, writeDescription } from './aws-key-marks.ts'
 import { KeyMover } from './aws-key-mover.ts'
@@ -22,7 +23,6 @@ export interface AwsKeysOptions {
 export const AWS_KEYS_WORST_CASE_DELAY_MS = 60_000
 
 /** Reads and plans again this often when others write at the same time. */
-const MAX_ROUNDS = 4
 
 const DISABLING: readonly Rule['action'][] = ['block', 'revoke-credential']
 /** Ids go into paths: nothing but what API Gateway itself makes. */
@@ -78,7 +78,7 @@ export class AwsKeysGateway implements GatewayAdapter {
 
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
     const keyId = this.supportedKey(rule)
-    await this.turns.run(keyId, () => this.untilAgreed(() => this.hold(keyId, rule, stop)))
+    await this.turns.run(keyId, () => untilAgreed(this.name, 'key', () => this.hold(keyId, rule, stop)))
     // The same decision about another key, or of before: at most one place holds an id.
     await this.liftWhere(rule.id, stop, keyId)
   }
@@ -94,7 +94,7 @@ export class AwsKeysGateway implements GatewayAdapter {
   private async liftWhere(id: string, stop: AbortSignal, except: string | null): Promise<void> {
     for (const key of await this.client.keys(stop)) {
       if (key.id === except || !this.read(key).marks?.rules.some((rule) => rule.id === id)) continue
-      await this.turns.run(key.id, () => this.untilAgreed(() => this.lift(key.id, id, stop)))
+      await this.turns.run(key.id, () => untilAgreed(this.name, 'key', () => this.lift(key.id, id, stop)))
     }
   }
 
@@ -187,19 +187,6 @@ export class AwsKeysGateway implements GatewayAdapter {
     if (!(await this.client.update(key.id, change, stop))) return marks.rules.length === 0
     const now = await this.client.keyById(key.id, stop)
     return now !== null && now.description === description && now.enabled === enabled
-  }
-
-  private async untilAgreed(attempt: () => Promise<boolean>): Promise<void> {
-    for (let round = 1; round <= MAX_ROUNDS; round++) {
-      try {
-        if (await attempt()) return
-      } catch (error) {
-        const again = error instanceof CurfewError && error.code === 'GATEWAY_CONFLICT' && error.retriable
-        if (!again || round === MAX_ROUNDS) throw error
-      }
-    }
-    const what = `what was written did not stay after ${MAX_ROUNDS} attempts: somebody else writes the same key`
-    throw new CurfewError('GATEWAY_CONFLICT', `${this.name}: ${what}`, { retriable: true })
   }
 
   private read(key: ApiKey): { readonly marks: KeyMarks | null; readonly foreign: string } {

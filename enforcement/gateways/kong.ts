@@ -2,6 +2,7 @@ import { CurfewError } from '../../core/errors.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
+import { untilAgreed } from './agreement.ts'
 import type { KongPlugin } from './kong-client.ts'
 import { KongClient, NO_WRITES_ADVICE } from './kong-client.ts'
 import type { Marks } from './kong-marks.ts'
@@ -27,7 +28,6 @@ export interface KongOptions {
 export const KONG_WORST_CASE_DELAY_MS = 10_000
 
 /** Reads and plans again this often when others write at the same time. */
-const MAX_ROUNDS = 4
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['throttle', 'principal'],
@@ -100,7 +100,7 @@ export class KongGateway implements GatewayAdapter {
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
     this.assertSupported(rule)
     await this.inTurn(() =>
-      this.untilAgreed(async () => {
+      untilAgreed(this.name, 'plugin', async () => {
         await this.assertWritable(stop)
         return this.apply(planPut(await this.client.plugins(null, stop), rule, this.policy), stop)
       }),
@@ -108,7 +108,7 @@ export class KongGateway implements GatewayAdapter {
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
-    await this.inTurn(() => this.untilAgreed(() => this.lift(id, stop)))
+    await this.inTurn(() => untilAgreed(this.name, 'plugin', () => this.lift(id, stop)))
   }
 
   /** Plugins that bear one rule only; where several share one, what is left of it has to be worked out anew. */
@@ -192,19 +192,6 @@ export class KongGateway implements GatewayAdapter {
       if (plugin === null || !bears(plugin, write.marks)) return false
     }
     return true
-  }
-
-  private async untilAgreed(attempt: () => Promise<boolean>): Promise<void> {
-    for (let round = 1; round <= MAX_ROUNDS; round++) {
-      try {
-        if (await attempt()) return
-      } catch (error) {
-        const again = error instanceof CurfewError && error.code === 'GATEWAY_CONFLICT' && error.retriable
-        if (!again || round === MAX_ROUNDS) throw error
-      }
-    }
-    const what = `what was written did not stay after ${MAX_ROUNDS} attempts: somebody else writes the same plugin`
-    throw new CurfewError('GATEWAY_CONFLICT', `${this.name}: ${what}`, { retriable: true })
   }
 
   private async inTurn(act: () => Promise<void>): Promise<void> {

@@ -1,8 +1,4 @@
-export interface ApigeeFakeAnswer {
-  readonly status: number
-  readonly body: unknown
-  readonly headers?: Readonly<Record<string, string>>
-}
+import type { JsonAnswer } from './control-plane-server.ts'
 
 interface FakeApp {
   name: string
@@ -55,11 +51,11 @@ export class ApigeeFakeState {
     this.actions = new Map(actions)
   }
 
-  fault(code: number, status: string): ApigeeFakeAnswer {
+  fault(code: number, status: string): JsonAnswer {
     return { status: code, body: { error: { code, message: 'no', status } } }
   }
 
-  answer(method: string, url: URL, body: unknown, contentType: string): ApigeeFakeAnswer {
+  answer(method: string, url: URL, body: unknown, contentType: string): JsonAnswer {
     if (!url.pathname.startsWith(ROOT)) return this.fault(404, 'NOT_FOUND')
     const [path, verb] = url.pathname.slice(ROOT.length).split(/:(?=[a-z]+$)/)
     const names = path!.split('/').map(decodeURIComponent)
@@ -73,7 +69,7 @@ export class ApigeeFakeState {
   }
 
   /** Google leaves empty lists out. */
-  private page(list: string, rows: readonly unknown[], url: URL): ApigeeFakeAnswer {
+  private page(list: string, rows: readonly unknown[], url: URL): JsonAnswer {
     const from = Number(url.searchParams.get('pageToken') ?? 0)
     const size = Math.min(Number(url.searchParams.get('pageSize') ?? 25), this.pageSize)
     const part = rows.slice(from, from + size)
@@ -81,7 +77,7 @@ export class ApigeeFakeState {
     return { status: 200, body: { ...(part.length > 0 ? { [list]: part } : {}), ...next } }
   }
 
-  private caller(method: string, names: readonly string[], url: URL, contentType: string): ApigeeFakeAnswer {
+  private caller(method: string, names: readonly string[], url: URL, contentType: string): JsonAnswer {
     const [, developer = '', , appName, , consumerKey] = names
     const app = this.apps.find((one) => one.developerId === developer && one.name === appName)
     const key = app?.credentials.find((one) => one.consumerKey === consumerKey)
@@ -106,7 +102,7 @@ export class ApigeeFakeState {
     return { status: 204, body: null }
   }
 
-  private entry(method: string, name: string | undefined, url: URL, body: unknown): ApigeeFakeAnswer {
+  private entry(method: string, name: string | undefined, url: URL, body: unknown): JsonAnswer {
     const given = body as { readonly name: string; readonly value: string } | null
     if (method === 'GET')
       return this.page(
@@ -131,7 +127,7 @@ export class ApigeeFakeState {
     verb: string | undefined,
     url: URL,
     body: unknown,
-  ): ApigeeFakeAnswer {
+  ): JsonAnswer {
     if (method === 'GET') return this.page('securityActions', [...this.actions.values()], url)
     if (id === undefined) {
       const wanted = url.searchParams.get('securityActionId') ?? ''

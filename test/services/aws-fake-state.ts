@@ -1,8 +1,4 @@
-export interface FakeAnswer {
-  readonly status: number
-  readonly body: unknown
-  readonly headers?: Readonly<Record<string, string>>
-}
+import type { JsonAnswer } from './control-plane-server.ts'
 
 export interface FakeKey {
   id: string
@@ -91,7 +87,7 @@ export class AwsFakeState {
     this.ipSets = ipSets
   }
 
-  fault(status: number, type: string): FakeAnswer {
+  fault(status: number, type: string): JsonAnswer {
     return { status, body: { __type: type, message: type }, headers: { 'x-amzn-errortype': type } }
   }
 
@@ -100,7 +96,7 @@ export class AwsFakeState {
     [first = '', second = '']: readonly string[],
     url: URL,
     body: unknown,
-  ): FakeAnswer {
+  ): JsonAnswer {
     const given = (body ?? {}) as Body
     switch (operation) {
       case 'GetApiKeys':
@@ -142,18 +138,18 @@ export class AwsFakeState {
     }
   }
 
-  private found(row: unknown): FakeAnswer {
+  private found(row: unknown): JsonAnswer {
     return row === undefined ? this.fault(404, 'NotFoundException') : { status: 200, body: row }
   }
 
-  private page(rows: readonly unknown[], url: URL): FakeAnswer {
+  private page(rows: readonly unknown[], url: URL): JsonAnswer {
     const from = Number(url.searchParams.get('position') ?? 0)
     const size = Math.min(Number(url.searchParams.get('limit') ?? 25), this.pageSize)
     const next = from + size < rows.length ? { position: String(from + size) } : {}
     return { status: 200, body: { item: rows.slice(from, from + size), ...next } }
   }
 
-  private update(id: string, operations: readonly Record<string, string>[]): FakeAnswer {
+  private update(id: string, operations: readonly Record<string, string>[]): JsonAnswer {
     const key = this.keys.get(id)
     if (key === undefined) return this.fault(404, 'NotFoundException')
     const changed = { ...key }
@@ -167,7 +163,7 @@ export class AwsFakeState {
     return { status: 200, body: changed }
   }
 
-  private join(planId: string, keyId: string): FakeAnswer {
+  private join(planId: string, keyId: string): JsonAnswer {
     const plan = this.plans.get(planId)
     if (plan === undefined || !this.keys.has(keyId)) return this.fault(404, 'NotFoundException')
     const stages = (one: FakePlan) => one.apiStages.map(({ apiId, stage }) => `${apiId}/${stage}`)
@@ -180,7 +176,7 @@ export class AwsFakeState {
     return { status: 201, body: { id: keyId, type: 'API_KEY', name: keyId } }
   }
 
-  private ipSet(operation: string, given: Body): FakeAnswer {
+  private ipSet(operation: string, given: Body): JsonAnswer {
     const id = String(given.Id)
     const set = this.ipSets.get(id)
     if (set === undefined || set.name !== given.Name) return this.fault(400, 'WAFNonexistentItemException')
@@ -203,7 +199,7 @@ export class AwsFakeState {
     return { status: 200, body: { NextLockToken: token(set.version + 1) } }
   }
 
-  private table(operation: string, given: Body): FakeAnswer {
+  private table(operation: string, given: Body): JsonAnswer {
     const place = (item: Item): string => `${String(item.pk?.S)}\u0000${String(item.sk?.S)}`
     if (operation === 'PutItem') this.items.set(place(given.Item as Item), given.Item as Item)
     else if (operation === 'DeleteItem') this.items.delete(place(given.Key as Item))
@@ -212,7 +208,7 @@ export class AwsFakeState {
     return { status: 200, body: {} }
   }
 
-  private query(given: Body): FakeAnswer {
+  private query(given: Body): JsonAnswer {
     const values = given.ExpressionAttributeValues as Item
     const condition = String(given.KeyConditionExpression)
     if (!/^pk = :pk( AND begins_with\(sk, :sk\))?$/.test(condition))

@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type Answered, type Asked, ControlPlaneServer } from './control-plane-server.ts'
 import type { DescribedPlugin, KongDescription } from './kong-description.ts'
 
 /** A plugin as Kong stores it, with everything that Kong fills in. */
@@ -14,8 +13,6 @@ export interface StoredPlugin {
   tags: string[] | null
   [field: string]: unknown
 }
-
-type Failure = 'refused' | 'status-500' | 'garbage' | 'hang'
 
 export interface FakeKongOptions {
   /** Checks every request and answer; null when the official descriptions are not at hand. */
@@ -40,12 +37,9 @@ const DEFAULTS: Readonly<Record<DescribedPlugin, Record<string, unknown>>> = {
 const TAG = /^[\x20-\x2b\x2d\x2e\x30-\x7e\u0080-\u{10ffff}]+$/u
 
 /** Kong's admin API in this process: the part that enforcement uses, with its traps. */
-export class FakeKong {
+export class FakeKong extends ControlPlaneServer {
   readonly plugins = new Map<string, StoredPlugin>()
   readonly consumers = new Set<string>()
-  /** What a request or an answer did not keep to; must stay empty. */
-  readonly violations: string[] = []
-  calls = 0
   /** Writes to lose: answered with 200, and overwritten by somebody else at once. */
   loseWrites = 0
   /** Writes to answer with 409. */
@@ -54,38 +48,11 @@ export class FakeKong {
   status: number | null = null
   headers: Record<string, string | string[] | undefined> = {}
   private readonly options: FakeKongOptions
-  private failure: Failure | null = null
-  private server: Server | null = null
-  private port = 0
   private clockS = 1_700_000_000
 
   constructor(options: FakeKongOptions) {
+    super()
     this.options = options
-  }
-
-  get url(): URL {
-    return new URL(`http://127.0.0.1:${this.port}`)
-  }
-
-  async start(): Promise<void> {
-    const server = createServer((request, response) => void this.serve(request, response))
-    this.server = server
-    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve))
-    this.port = (server.address() as AddressInfo).port
-  }
-
-  async stop(): Promise<void> {
-    const server = this.server
-    this.server = null
-    if (server === null) return
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-
-  async fail(failure: Failure | null): Promise<void> {
-    this.failure = failure
-    if (failure === 'refused') await this.stop()
-    else if (this.server === null) await this.start()
   }
 
   /** Everything stored, without timestamps, in a stable order. */
@@ -104,30 +71,18 @@ export class FakeKong {
     if (fault !== null) throw new Error(`fake Kong: ${fault.status} ${fault.message}`)
   }
 
-  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.calls++
-    this.headers = request.headers
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
-    if (this.failure === 'hang') return
-    if (this.failure === 'garbage') return void response.end('<html>login</html>')
-    if (this.failure === 'status-500')
-      return void response.writeHead(500).end('{"message":"An unexpected error occurred"}')
+  protected broken(): Answered {
+    return { status: 500, body: { message: 'An unexpected error occurred' } }
+  }
+
+  protected answerTo({ method, url, headers, body }: Asked): Answered {
+    this.headers = headers
     if (this.status !== null)
-      return void response.writeHead(this.status, { 'retry-after': '7' }).end('{"message":"no"}')
-    const url = new URL(request.url ?? '/', 'http://kong')
-    const text = Buffer.concat(chunks).toString('utf8')
-    const body: unknown = text === '' ? null : JSON.parse(text)
-    const method = request.method ?? 'GET'
+      return { status: this.status, body: { message: 'no' }, headers: { 'retry-after': '7' } }
     this.note(this.options.description?.request(method, url.pathname, body) ?? null)
     const answer = this.answer(method, url, body as Record<string, unknown> | null)
     this.note(this.options.description?.answer(url.pathname, answer.status, answer.body) ?? null)
-    response.writeHead(answer.status, { 'content-type': 'application/json; charset=utf-8' })
-    response.end(answer.body === null ? undefined : JSON.stringify(answer.body))
-  }
-
-  private note(violation: string | null): void {
-    if (violation !== null) this.violations.push(violation)
+    return answer
   }
 
   private answer(

@@ -5,8 +5,9 @@ import { wallTime } from '../../../core/time.ts'
 import type { GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
 import { plan } from '../../../enforcement/plan.ts'
 import { ApigeeDescription } from '../../services/apigee-description.ts'
-import type { ApigeeFault, FakeApigee } from '../../services/apigee-fake.ts'
+import type { FakeApigee } from '../../services/apigee-fake.ts'
 import { FAKE_APPS, FAKE_CREDENTIALS, fakeApigee, fakeApigeeGateways } from '../../services/apigee-rig.ts'
+import type { Fault } from '../../services/injected-faults.ts'
 
 const never = new AbortController().signal
 const NOW = wallTime(1_780_000_000_000)
@@ -64,7 +65,7 @@ async function organisation(): Promise<FakeApigee> {
   return apigee
 }
 
-const CALLER_FAULTS: readonly (readonly [RegExp, ApigeeFault, number])[] = [
+const CALLER_FAULTS: readonly (readonly [RegExp, Fault, number])[] = [
   [/GET .*entries/, 'too-many-requests', 2],
   [/GET .*entries/, 'garbage', 1],
   [/GET .*entries/, 'server-error', 2],
@@ -90,7 +91,7 @@ const CALLER_FAULTS: readonly (readonly [RegExp, ApigeeFault, number])[] = [
   [/POST .*developers/, 'late', 1],
 ]
 
-const ACTION_FAULTS: readonly (readonly [RegExp, ApigeeFault, number])[] = [
+const ACTION_FAULTS: readonly (readonly [RegExp, Fault, number])[] = [
   [/GET .*securityActions$/, 'too-many-requests', 2],
   [/GET .*securityActions$/, 'garbage', 1],
   [/GET .*securityActionsConfig/, 'server-error', 1],
@@ -112,18 +113,18 @@ async function faulted(
   gateway: GatewayAdapter,
   rules: readonly Rule[],
   operation: RegExp,
-  fault: ApigeeFault,
+  fault: Fault,
   times: number,
 ): Promise<void> {
   const before = JSON.stringify(apigee.state.content())
   for (const desired of [rules, rules.slice(1), []]) {
-    apigee.inject(operation, fault, times)
+    apigee.faults.inject(operation, fault, times)
     await converge(gateway, desired)
   }
   expect(JSON.stringify(apigee.state.content())).toBe(before)
   expect(apigee.violations).toEqual([])
   if (ApigeeDescription.open() !== null) expect(apigee.validated).toBe(apigee.answered)
-  expect(apigee.unmet, 'faults that nothing ran into').toBeLessThan(times * 3)
+  expect(apigee.faults.unmet, 'faults that nothing ran into').toBeLessThan(times * 3)
 }
 
 describe('faults of the control plane', { timeout: 60_000 }, () => {
@@ -153,7 +154,7 @@ describe('Apigee', () => {
 
   it('has shut a status once it is told so, also where a change was accepted and ignored', async () => {
     const apigee = await organisation()
-    apigee.inject(/POST .*developers/, 'ignored')
+    apigee.faults.inject(/POST .*developers/, 'ignored')
     await fakeApigeeGateways(apigee, 'apigee')[0]!.put(callerRules[1]!, never)
     expect(apigee.state.apps[1]!.status).toBe('revoked')
   })
@@ -182,7 +183,7 @@ describe('Apigee', () => {
     const apigee = await organisation()
     const [gateway] = fakeApigeeGateways(apigee, 'apigee')
     for (const fault of ['server-error', 'conflict', 'cut-connection'] as const) {
-      apigee.inject(/POST .*developers/, fault, 9)
+      apigee.faults.inject(/POST .*developers/, fault, 9)
       const error: unknown = await gateway!.put(callerRules[2]!, never).catch((thrown: unknown) => thrown)
       expect(String(error)).not.toMatch(/canary/)
       expect(error).toBeInstanceOf(CurfewError)

@@ -4,8 +4,9 @@ import { CurfewError } from '../../../core/errors.ts'
 import { wallTime } from '../../../core/time.ts'
 import type { GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
 import { plan } from '../../../enforcement/plan.ts'
-import type { FakeAws, FakeFault } from '../../services/aws-fake.ts'
+import type { FakeAws } from '../../services/aws-fake.ts'
 import { awsDescriptions, FAKE_KEYS, fakeAws, fakeAwsGateways } from '../../services/aws-rig.ts'
+import type { Fault } from '../../services/injected-faults.ts'
 
 const never = new AbortController().signal
 const NOW = wallTime(1_780_000_000_000)
@@ -74,7 +75,7 @@ async function account(): Promise<FakeAws> {
   return aws
 }
 
-const KEY_FAULTS: readonly (readonly [RegExp, FakeFault, number])[] = [
+const KEY_FAULTS: readonly (readonly [RegExp, Fault, number])[] = [
   [/GetApiKeys/, 'too-many-requests', 2],
   [/GetApiKeys/, 'garbage', 1],
   [/GetApiKey$/, 'server-error', 2],
@@ -100,7 +101,7 @@ const KEY_FAULTS: readonly (readonly [RegExp, FakeFault, number])[] = [
   [/./, 'server-error', 9],
 ]
 
-const DENY_FAULTS: readonly (readonly [RegExp, FakeFault, number])[] = [
+const DENY_FAULTS: readonly (readonly [RegExp, Fault, number])[] = [
   [/Query/, 'too-many-requests', 2],
   [/Query/, 'server-error', 2],
   [/Query/, 'garbage', 1],
@@ -126,7 +127,7 @@ const address = (id: string, ip: string): Rule =>
     principal: { kind: 'ip', id: ip, label: ip, verified: false },
   })
 const wafRules = [address('dec_a', '203.0.113.9'), address('dec_b', '2001:db8:1:2::/64')]
-const WAF_FAULTS: readonly (readonly [RegExp, FakeFault, number])[] = [
+const WAF_FAULTS: readonly (readonly [RegExp, Fault, number])[] = [
   [/GetIPSet/, 'server-error', 2],
   [/GetIPSet/, 'garbage', 1],
   [/GetIPSet/, 'cut-connection', 1],
@@ -169,14 +170,14 @@ async function faulted(
   gateway: GatewayAdapter,
   rules: readonly Rule[],
   operation: RegExp,
-  fault: FakeFault,
+  fault: Fault,
   times: number,
 ): Promise<void> {
   const before = structuredClone(aws.state.content())
   const foreign = () => JSON.stringify([...aws.state.keys].filter(([id]) => id.startsWith('foreign')))
   const theirs = foreign()
   for (const desired of [rules, rules.slice(1), []]) {
-    aws.inject(operation, fault, times)
+    aws.faults.inject(operation, fault, times)
     await converge(gateway, desired)
     expectPlanned(aws)
     expect(foreign()).toBe(theirs)
@@ -184,14 +185,14 @@ async function faulted(
   expect(JSON.stringify(aws.state.content())).toBe(JSON.stringify(before))
   expect(aws.violations).toEqual([])
   if (awsDescriptions().apigateway !== null) expect(aws.validated).toBe(aws.log.length)
-  expect(aws.unmet, 'faults that nothing ran into').toBeLessThan(times * 3)
+  expect(aws.faults.unmet, 'faults that nothing ran into').toBeLessThan(times * 3)
 }
 
 describe('a key on the move', { timeout: 60_000 }, () => {
   it('goes back to its plans at once when it cannot join quarantine', async () => {
     const aws = await account()
     const [gateway] = fakeAwsGateways(aws, 'aws')
-    aws.inject(/CreateUsagePlanKey/, 'too-many-requests', 4)
+    aws.faults.inject(/CreateUsagePlanKey/, 'too-many-requests', 4)
     await expect(gateway!.put(throttles[0]!, never)).rejects.toMatchObject({ retriable: true })
     expect(aws.state.plansOf(FAKE_KEYS[0])).toEqual(['plan1', 'plan2'])
     expect(await gateway!.list(never)).toEqual([{ ...throttles[0], until: 0 }])
@@ -204,7 +205,7 @@ describe('a key on the move', { timeout: 60_000 }, () => {
     async (fault) => {
       const aws = await account()
       const [gateway] = fakeAwsGateways(aws, 'aws')
-      aws.inject(/CreateUsagePlanKey/, fault)
+      aws.faults.inject(/CreateUsagePlanKey/, fault)
       await gateway!.put(throttles[0]!, never)
       expect(aws.state.plansOf(FAKE_KEYS[0])).toEqual(['quarant1'])
     },

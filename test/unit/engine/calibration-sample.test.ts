@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { operationOf } from '../../../baseline/operations.ts'
+import { marksOf } from '../../../detectors/marks.ts'
 import { binOf, UNITS_PER_DAY } from '../../../engine/calibration.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
@@ -62,7 +62,7 @@ describe('what calls weigh in the calibration', () => {
     expect((weight(engine) - before) / UNITS_PER_DAY).toBeCloseTo(10, 1)
     const { calibration, prior } = knowledge.sums
     expect(calibration.events.slice(binOf(threshold) + 1).every((units) => units === 0)).toBe(true)
-    const learnt = prior.operations[operationOf(call(MONDAY, HABIT, flood))]! / UNITS_PER_DAY
+    const learnt = prior.operations[marksOf(call(MONDAY, HABIT, flood)).operation]! / UNITS_PER_DAY
     expect(learnt).toBeLessThan(0.1 * PER_DAY)
   })
 })
