@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { median } from 'simple-statistics'
+import { DETECTORS } from '../detectors/catalog.ts'
 import { corpusFile, meanLineBytes, STANDARD } from './corpus.ts'
 import { numberOption } from './options.ts'
 
@@ -15,13 +16,16 @@ interface Summary {
 
 /**
  * `replay` against `JSON.parse` alone on the standard corpus, one process pinned to one core, runs
- * interleaved; alerts and decisions written, scores off.
+ * interleaved; alerts and decisions written, scores off. `--detectors a,b` judges with these alone.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const lines = numberOption(args, 'lines', STANDARD.lines)
   const runs = numberOption(args, 'runs', 5)
   const path = corpusFile({ ...STANDARD, lines })
+  const detectors = detectorsOption(args)
   const folder = mkdtempSync(join(tmpdir(), 'curfew-bench-'))
+  const config = join(folder, 'curfew.json')
+  writeFileSync(config, JSON.stringify(configuration(path, detectors)))
   const own = script('../cli/main.js')
   const reference = script('./json-parse-lines.js')
   const outputs = ['--alerts', join(folder, 'alerts.ndjson'), '--decisions', join(folder, 'decisions.ndjson')]
@@ -30,7 +34,7 @@ export async function run(args: readonly string[]): Promise<void> {
   try {
     for (let i = 0; i < runs; i++) {
       theirs.push(pinned([reference, path]))
-      ours.push(pinned([own, 'replay', ...outputs, path]))
+      ours.push(pinned([own, 'replay', '--config', config, ...outputs, path]))
       const ratio = ours[i]!.eventsPerSecond / theirs[i]!.eventsPerSecond
       process.stderr.write(
         `run ${i + 1}/${runs}: replay ${ours[i]!.eventsPerSecond}/s, JSON.parse ${theirs[i]!.eventsPerSecond}/s, ratio ${ratio.toFixed(3)}\n`,
@@ -42,6 +46,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const ratios = ours.map((o, i) => o.eventsPerSecond / theirs[i]!.eventsPerSecond)
   const result = {
     benchmark: 'replay',
+    detectors,
     lines,
     meanLineBytes: Number(meanLineBytes(path, lines).toFixed(1)),
     runs,
@@ -53,6 +58,23 @@ export async function run(args: readonly string[]): Promise<void> {
     peakRssBytes: Math.max(...ours.map((o) => o.peakRssBytes ?? 0)),
   }
   process.stdout.write(`${JSON.stringify(result)}\n`)
+}
+
+function detectorsOption(args: readonly string[]): readonly string[] {
+  const at = args.indexOf('--detectors')
+  return at < 0 ? DETECTORS.map(({ name }) => name) : (args[at + 1] ?? '').split(',')
+}
+
+/** The defaults, but for the detectors. A strict subset of YAML is JSON. */
+function configuration(path: string, detectors: readonly string[]): object {
+  const source = {
+    name: 'corpus',
+    kind: 'file',
+    paths: [path],
+    format: 'kong',
+    gateway: { kind: 'kong', id: 'kong' },
+  }
+  return { sources: [source], detectors }
 }
 
 function script(relative: string): string {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { PartitionStore, Position, StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import type { AccessEvent } from '../core/event.ts'
-import { DETECTORS } from '../detectors/catalog.ts'
+import type { Detector } from '../detectors/detector.ts'
 import { Partition } from '../engine/partition.ts'
 import { PartitionState } from '../engine/partition-state.ts'
 import { decisionLine, scoreLine } from '../engine/records.ts'
@@ -16,6 +16,7 @@ import { ReplayCoverage } from './replay-coverage.ts'
 export interface ReplayOptions {
   readonly format: Format
   readonly source: SourceSettings
+  readonly detectors: readonly Detector[]
   readonly settings: EngineSettings
   readonly maxPrincipals: number
   readonly identityKey: Uint8Array
@@ -57,8 +58,8 @@ export class Replay {
 
   constructor(options: ReplayOptions) {
     this.options = options
-    const { settings, maxPrincipals } = options
-    this.partition = new Partition({ detectors: DETECTORS, settings, maxPrincipals, seed: SEED })
+    const { detectors, settings, maxPrincipals } = options
+    this.partition = new Partition({ detectors, settings, maxPrincipals, seed: SEED })
     this.state = new PartitionState(this.partition, options.identityKey)
     const { coverageSlotMs } = options
     const { coverage } = options.outputs

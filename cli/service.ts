@@ -6,7 +6,7 @@ import type { StateStore } from '../baseline/store.ts'
 import type { Decision, HoldProof } from '../core/decision.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
-import { DETECTORS } from '../detectors/catalog.ts'
+import { detectorsNamed } from '../detectors/catalog.ts'
 import type { ControlPlane, ReadinessCheck } from '../engine/control-plane.ts'
 import { KnowledgeMerger } from '../engine/knowledge-merger.ts'
 import { allowedBy } from '../engine/modes.ts'
@@ -263,7 +263,7 @@ export class Service {
       {
         store: this.store,
         log: this.opened.log,
-        detectors: DETECTORS,
+        detectors: detectorsNamed(config.detectors),
         settings: () => this.settings!.current(),
         maxPrincipals: config.memory.maxPrincipals,
         identityKey: identityKeyOf(config),

@@ -6,3 +6,11 @@ import volume from './volume.ts'
 
 /** Every detector, in the order in which their sections lie in a profile. */
 export const DETECTORS: readonly Detector[] = [volume, offHours, novelty, burst]
+
+/**
+ * The detectors of these names, in the order of {@link DETECTORS}. What a profile holds for the others is carried
+ * along as it is.
+ */
+export function detectorsNamed(names: readonly string[]): readonly Detector[] {
+  return DETECTORS.filter(({ name }) => names.includes(name))
+}

@@ -5,6 +5,7 @@ import { openLog } from '../../cli/log-file.ts'
 import type { LineOutput } from '../../cli/output-file.ts'
 import { Replay } from '../../cli/replay.ts'
 import type { AccessEvent } from '../../core/event.ts'
+import { detectorsNamed } from '../../detectors/catalog.ts'
 import type { Format } from '../../ingest/format.ts'
 import { FORMATS } from '../../ingest/formats/catalog.ts'
 import { LineSplitter } from '../../ingest/line-splitter.ts'
@@ -64,6 +65,7 @@ export class EngineRun {
     this.replay = new Replay({
       format,
       source: sourceSettings(config, config.sources[0]!),
+      detectors: detectorsNamed(config.detectors),
       settings: { version: 1, ...engineSettings(config) },
       maxPrincipals: config.memory.maxPrincipals,
       identityKey,

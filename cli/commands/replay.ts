@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { openEmbeddedStore } from '../../baseline/stores/embedded-store.ts'
 import { CurfewError } from '../../core/errors.ts'
+import { DETECTORS, detectorsNamed } from '../../detectors/catalog.ts'
 import { SLOT_MS } from '../../engine/coverage/slots.ts'
 import type { EngineSettings } from '../../engine/settings.ts'
 import { DEFAULT_SETTINGS } from '../../engine/settings.ts'
@@ -57,6 +58,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const replay = new Replay({
     format,
     source: sourceOf(config, formatName),
+    detectors: config === null ? DETECTORS : detectorsNamed(config.detectors),
     settings,
     maxPrincipals: config?.memory.maxPrincipals ?? DEFAULT_MAX_PRINCIPALS,
     identityKey,

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { DETECTORS } from '../../detectors/catalog.ts'
 import { SETTING_SPECS, type SettingValues } from '../../engine/settings.ts'
 import { coverageTimingSection, heartbeatSection } from './schema-coverage.ts'
 import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
@@ -163,6 +164,8 @@ const detection = Type.Unsafe<SettingValues>(
   ),
 )
 
+const detectorWords: string[] = DETECTORS.map(({ name }) => name)
+
 /** The one description of the configuration: types, checks, JSON Schema and reference page derive from it. */
 export const configSchema = section(
   {
@@ -179,6 +182,13 @@ export const configSchema = section(
     deadLetters: deadLettersSchema,
     coverage: coverageTimingSection(),
     detection,
+    detectors: Type.Array(oneOf(detectorWords, { description: 'Name of a detector.' }), {
+      default: detectorWords,
+      minItems: 1,
+      uniqueItems: true,
+      description:
+        'Detectors that judge; one that is left out costs nothing. What it learnt before stays in the profiles and is used again when it comes back. The same for all workers.',
+    }),
     defaultMode: oneOf(modeWords, {
       default: 'observe',
       description: 'What Curfew may do where no rule of `modes` says otherwise.',

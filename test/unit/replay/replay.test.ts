@@ -49,6 +49,20 @@ describe('curfew replay', () => {
     expect(linesOf(first.outputs.decisions).map((d) => d.mode)).toContain('enforce')
   })
 
+  it('judges with the detectors that the configuration names, and knows no others', async () => {
+    const file = folder.file('log', LOG)
+    const only = folder.file('only.yaml', `${CONFIG}detectors: [volume]\n`)
+    const none = folder.file('none.yaml', `${CONFIG}detectors: [magic]\n`)
+    const detectorsIn = (alerts: string) => new Set(linesOf(alerts).flatMap((a) => a.detectors as string[]))
+    const { outputs } = await folder.replay(['--config', only, file])
+    expect(detectorsIn(outputs.alerts)).toEqual(new Set(['volume']))
+    const all = await folder.replay(['--config', folder.file('all.yaml', CONFIG), file])
+    expect(detectorsIn(all.outputs.alerts).size).toBeGreaterThan(1)
+    const refused = await folder.replay(['--config', none, file])
+    expect(refused.code).toBe(2)
+    expect(refused.err).toMatch(/detectors\[0\].*magic/)
+  })
+
   it('ends with one line of summary with exactly these members', async () => {
     const { summary } = await folder.replay([...FORMAT, folder.file('log', LOG)])
     expect(Object.keys(summary)).toEqual([
