@@ -1,6 +1,7 @@
 import { secretsEqual } from '../../core/hash.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
 import type { Problem } from './problem.ts'
+import { checkIdentity } from './rules-identity.ts'
 import type { Config } from './schema.ts'
 
 interface Findings {
@@ -9,7 +10,7 @@ interface Findings {
 }
 
 /** Collects what is wrong (`no`) and what is doubtful (`beware`), with the line of the setting. */
-interface Reporter {
+export interface Reporter {
   no(path: string, message: string): void
   beware(path: string, message: string): void
 }
@@ -166,6 +167,7 @@ function checkEnforcement(config: Config, report: Reporter): void {
   }
   checkAws(config, report)
   checkApigee(config, report)
+  checkIdentity(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
     if (gateway.kind !== 'kong' || gateway.token === undefined) continue
     const address = new URL(gateway.adminUrl)
@@ -188,12 +190,12 @@ function checkAws({ enforcement }: Config, report: Reporter): void {
       report.no(path, `\`${path}\` needs both of \`accessKeyId\` and \`secretAccessKey\`, or none`)
     if (gateway.sessionToken !== undefined && gateway.accessKeyId === undefined)
       report.no(path, `\`${path}\` has a \`sessionToken\` without \`accessKeyId\``)
-    for (const key of ['apiGatewayUrl', 'dynamodbUrl', 'wafUrl'] as const) {
+    for (const key of ['apiGatewayUrl', 'cognitoUrl', 'dynamodbUrl', 'wafUrl'] as const) {
       const address = gateway[key] === undefined ? null : new URL(gateway[key])
       if (address?.protocol === 'http:' && !isLoopback(address.hostname))
         report.beware(`${path}.${key}`, 'calls to AWS travel unencrypted')
     }
-    for (const own of [`${gateway.name}-deny`, `${gateway.name}-waf`])
+    for (const own of ['deny', 'waf', 'cognito'].map((part) => `${gateway.name}-${part}`))
       if (enforcement.gateways.some(({ name }) => name === own))
         report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
   }
