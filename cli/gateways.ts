@@ -68,6 +68,7 @@ function adaptersOf(
           adminUrl: new URL(gateway.adminUrl),
           adminToken: gateway.token?.reveal() ?? null,
           workspace: gateway.workspace ?? null,
+          controlPlane: gateway.controlPlane ?? null,
         }),
       ]
     case 'aws':

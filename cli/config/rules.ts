@@ -169,7 +169,13 @@ function checkEnforcement(config: Config, report: Reporter): void {
   checkApigee(config, report)
   checkIdentity(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
-    if (gateway.kind !== 'kong' || gateway.token === undefined) continue
+    if (gateway.kind !== 'kong') continue
+    const path = `enforcement.gateways[${i}]`
+    if (gateway.controlPlane !== undefined && gateway.token === undefined)
+      report.no(path, `\`${path}\` needs a \`token\`: Konnect answers nobody without one`)
+    if (gateway.controlPlane !== undefined && gateway.workspace !== undefined)
+      report.no(path, `\`${path}\` takes \`controlPlane\` or \`workspace\`, not both`)
+    if (gateway.token === undefined) continue
     const address = new URL(gateway.adminUrl)
     if (address.protocol === 'http:' && !isLoopback(address.hostname)) {
       report.beware(`enforcement.gateways[${i}].adminUrl`, 'the admin token travels unencrypted')

@@ -28,12 +28,24 @@ const haproxy = section(
   { description: 'HAProxy with the rules of `samples/haproxy/curfew.cfg`.' },
 )
 
+const identifier = (pattern: string, patternMeans: string, description: string) =>
+  Type.String({ pattern, patternMeans, description })
+
 const kong = section(
   {
     kind: Type.Literal('kong', { description: 'Kong, through its admin API.' }),
     name: kebabName('Name of the gateway, unique.'),
-    adminUrl: url('http', { description: 'Address of the admin API.' }),
-    ...secret('token', 'optional', 'admin token, sent as Kong-Admin-Token'),
+    adminUrl: url('http', {
+      description: 'Address of the admin API; for Konnect `https://<region>.api.konghq.com`.',
+    }),
+    ...secret('token', 'optional', 'admin token, sent as Kong-Admin-Token, to Konnect as bearer token'),
+    controlPlane: Type.Optional(
+      identifier(
+        '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+        'the id of a control plane',
+        'Control plane of Konnect; without it this is Kong’s own admin API.',
+      ),
+    ),
     workspace: Type.Optional(
       Type.String({
         pattern: '^[A-Za-z0-9._~-]{1,128}$',
@@ -43,11 +55,8 @@ const kong = section(
     ),
     onlyFor: gatewayIds(),
   },
-  { description: 'Kong 3.x with a database.' },
+  { description: 'Kong 3.x with a database, or a control plane of Konnect.' },
 )
-
-const identifier = (pattern: string, patternMeans: string, description: string) =>
-  Type.String({ pattern, patternMeans, description })
 
 const ipSet = (description: string) =>
   identifier('^[A-Za-z0-9_-]{1,128}/[0-9a-f-]{1,36}$', '`name/id` of a regional IP set', description)

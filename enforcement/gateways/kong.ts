@@ -18,6 +18,8 @@ export interface KongOptions {
   readonly adminToken?: string | null
   /** Enterprise workspace; null for Kong OSS. */
   readonly workspace?: string | null
+  /** Id of a control plane of Konnect, whose regional API `adminUrl` is then. */
+  readonly controlPlane?: string | null
   /** How our throttles count; `local` counts per node, so n nodes let n times as much pass. */
   readonly policy?: KongPolicy
   readonly timeoutMs?: number
@@ -26,8 +28,6 @@ export interface KongOptions {
 
 /** Nodes poll the database each 5 s (`db_update_frequency`) and rebuild within 5 s (`worker_state_update_frequency`). */
 export const KONG_WORST_CASE_DELAY_MS = 10_000
-
-/** Reads and plans again this often when others write at the same time. */
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['throttle', 'principal'],
@@ -63,6 +63,7 @@ export class KongGateway implements GatewayAdapter {
       adminUrl,
       adminToken = null,
       workspace = null,
+      controlPlane = null,
       policy = 'local',
       timeoutMs = 5_000,
     } = options
@@ -73,6 +74,7 @@ export class KongGateway implements GatewayAdapter {
       adminUrl,
       adminToken,
       workspace,
+      controlPlane,
       timeoutMs,
       fetch: options.fetch ?? fetch,
     })

@@ -21,6 +21,8 @@ export interface FakeKongOptions {
   readonly pageSize?: number
   readonly database?: 'postgres' | 'off'
   readonly role?: 'traditional' | 'control_plane' | 'data_plane'
+  /** Answers as Konnect does: below the path of this control plane, with a bearer token, without PATCH. */
+  readonly controlPlane?: string
 }
 
 const PERIODS = ['second', 'minute', 'hour', 'day', 'month', 'year']
@@ -80,8 +82,17 @@ export class FakeKong extends ControlPlaneServer {
     if (this.status !== null)
       return { status: this.status, body: { message: 'no' }, headers: { 'retry-after': '7' } }
     this.note(this.options.description?.request(method, url.pathname, body) ?? null)
+    const path = url.pathname
+    const konnect = this.options.controlPlane
+    if (konnect !== undefined) {
+      const prefix = `/v2/control-planes/${konnect}/core-entities`
+      if (!url.pathname.startsWith(`${prefix}/`) || method === 'PATCH')
+        return { status: 404, body: { message: 'no' } }
+      if (!/^Bearer \S+$/.test(headers.authorization ?? '')) return { status: 401, body: { message: 'no' } }
+      url.pathname = url.pathname.slice(prefix.length)
+    }
     const answer = this.answer(method, url, body as Record<string, unknown> | null)
-    this.note(this.options.description?.answer(url.pathname, answer.status, answer.body) ?? null)
+    this.note(this.options.description?.answer(path, answer.status, answer.body) ?? null)
     return answer
   }
 

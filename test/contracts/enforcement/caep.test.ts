@@ -52,7 +52,7 @@ function gatewayOn(
   tokenIssuer: string | null = null,
 ) {
   const key = { pem: FAKE_EVENT_KEYS.privateKey, algorithm: 'ES256', keyId: 'key-1' } as const
-  let now = 1_780_000_000_000
+  const ticks = [1_780_000_000_000]
   return new CaepGateway({
     name,
     issuer: FAKE_TRANSMITTER,
@@ -67,7 +67,7 @@ function gatewayOn(
     }),
     sign: eventSigner(name, key),
     told: textFolder(folder),
-    clock: { now: () => wallTime((now += 1_000)) },
+    clock: { now: () => wallTime(ticks[0]! + 1_000 * ticks.push(0)) },
     effectSeconds: 300,
   })
 }

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { wallTime } from '../../../core/time.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import { KongGateway } from '../../../enforcement/gateways/kong.ts'
-import { kongDescription } from '../../services/kong-description.ts'
+import { kongDescription, konnectDescription } from '../../services/kong-description.ts'
 import { FakeKong } from '../../services/kong-fake.ts'
 import type { GatewayBench } from './gateway-contract.ts'
 import { gatewayContract } from './gateway-contract.ts'
@@ -37,11 +37,15 @@ const rules: Rule[] = [
 
 const fakes = new WeakMap<GatewayBench, FakeKong>()
 
-async function make(pageSize: number): Promise<GatewayBench> {
-  const kong = new FakeKong({ description, pageSize })
+const CONTROL_PLANE = '9524ec7d-36d9-465d-a8c5-83a3c9390458'
+
+async function make(pageSize: number, konnect = false): Promise<GatewayBench> {
+  const plane = konnect ? { controlPlane: CONTROL_PLANE } : {}
+  const kong = new FakeKong({ description: konnect ? konnectDescription() : description, pageSize, ...plane })
   for (const consumer of CONSUMERS) kong.consumers.add(consumer)
   await kong.start()
-  const adapter = (name: string) => new KongGateway({ name, adminUrl: kong.url })
+  const adapter = (name: string) =>
+    new KongGateway({ name, adminUrl: kong.url, adminToken: 'canary-pat', ...plane })
   const bench: GatewayBench = {
     adapter: adapter('kong'),
     other: adapter('kong-2'),
@@ -90,6 +94,8 @@ const shared = {
 
 gatewayContract({ name: 'Kong', make: () => make(1_000), ...shared })
 gatewayContract({ name: 'Kong with pages of two', make: () => make(2), ...shared })
+gatewayContract({ name: 'Konnect', make: () => make(1_000, true), ...shared })
+gatewayContract({ name: 'Konnect with pages of two', make: () => make(2, true), ...shared })
 
 describe('the stand-in for Kong', () => {
   it.skipIf(description === null && process.env.CI !== 'true')('has the official description at hand', () => {
