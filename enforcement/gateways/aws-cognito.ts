@@ -21,6 +21,7 @@ export interface AwsCognitoOptions {
   readonly accessTokenSeconds: number
 }
 
+const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 /** Subjects of local users. Cognito takes their `sub` as user name; a federated user has another name. */
 const SUBJECT = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
@@ -65,7 +66,8 @@ export class AwsCognitoGateway implements GatewayAdapter {
   }
 
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
-    const username = capabilityFor(this, rule) === null || rule.limit !== null ? null : this.userOf(rule)
+    const able = capabilityFor(this, rule) !== null && rule.limit === null && RULE_ID.test(rule.id)
+    const username = able ? this.userOf(rule) : null
     if (username === null) {
       const what = `${this.name}: Cognito cannot hold ${rule.action} of this ${rule.scope.kind}: only revoke-token of a subject that is a local user of the pool`
       throw new CurfewError('GATEWAY_UNSUPPORTED', what)

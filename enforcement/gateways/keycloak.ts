@@ -142,11 +142,12 @@ export class KeycloakGateway implements GatewayAdapter {
     if (act || JSON.stringify(old.rule) !== JSON.stringify(rule))
       await this.note(old?.group ?? null, { ...mark, pending: act }, stop)
     if (act) {
+      // Without the mark nobody could give back what it says: it must be there before anything changes.
+      const begun = await this.markWith(rule.id, stop)
+      if (begun === null || begun.wasEnabled !== wasEnabled) return false
       if (wasEnabled !== null && user.enabled && !(await this.users.enable(id, false, stop))) return false
       if (!(await this.users.logOut(id, stop))) return false
-      const noted = await this.markWith(rule.id, stop)
-      if (noted === null) return false
-      await this.note(noted.group, { ...mark, pending: false }, stop)
+      await this.note(begun.group, { ...mark, pending: false }, stop)
     }
     const now = await this.markWith(rule.id, stop)
     return now !== null && !now.pending && now.rule.until === rule.until && now.wasEnabled === wasEnabled

@@ -2,7 +2,7 @@
  * The operations of Keycloak's admin API that enforcement uses: path, parameters, body and answers. Facts from the
  * resources of Keycloak 26 (`services/src/main/java/org/keycloak/services/resources/admin`: `UserResource`,
  * `GroupsResource`, `GroupResource`, `RealmAdminResource`), which its REST documentation is generated from; no text of
- * it. Checked against a running Keycloak 26.5.6 by `test/contracts/enforcement/keycloak-real.test.ts`.
+ * it. The same contract ran against a real Keycloak 26.5.6 (`keycloak-real.ts`).
  */
 interface Described {
   readonly method: string
