@@ -69,6 +69,13 @@ function adaptersOf(
           adminToken: gateway.token?.reveal() ?? null,
           workspace: gateway.workspace ?? null,
           controlPlane: gateway.controlPlane ?? null,
+          fragment:
+            gateway.declarative === undefined
+              ? null
+              : {
+                  path: gateway.declarative.path,
+                  appliedWithinMs: gateway.declarative.appliedWithinSeconds * 1_000,
+                },
         }),
       ]
     case 'aws':

@@ -173,6 +173,8 @@ function checkEnforcement(config: Config, report: Reporter): void {
     const path = `enforcement.gateways[${i}]`
     if (gateway.controlPlane !== undefined && gateway.token === undefined)
       report.no(path, `\`${path}\` needs a \`token\`: Konnect answers nobody without one`)
+    if (gateway.controlPlane !== undefined && gateway.declarative !== undefined)
+      report.no(path, `\`${path}\` takes \`controlPlane\` or \`declarative\`, not both`)
     if (gateway.controlPlane !== undefined && gateway.workspace !== undefined)
       report.no(path, `\`${path}\` takes \`controlPlane\` or \`workspace\`, not both`)
     if (gateway.token === undefined) continue

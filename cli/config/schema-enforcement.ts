@@ -53,9 +53,32 @@ const kong = section(
         description: 'Workspace (Kong Enterprise).',
       }),
     ),
+    declarative: Type.Optional(
+      section(
+        {
+          path: Type.String({
+            minLength: 1,
+            maxLength: 4096,
+            description:
+              'Declarative file (JSON) with our plugins, Curfew’s alone. Relative to the folder Curfew is started in.',
+          }),
+          appliedWithinSeconds: count({
+            default: 300,
+            minimum: 1,
+            maximum: 86_400,
+            unit: 'seconds',
+            description: 'How long it takes at the most until a changed file is loaded into Kong.',
+          }),
+        },
+        {
+          description:
+            'For a Kong without a database: our plugins are written to a file that your build of its configuration takes along. `adminUrl` is only read then.',
+        },
+      ),
+    ),
     onlyFor: gatewayIds(),
   },
-  { description: 'Kong 3.x with a database, or a control plane of Konnect.' },
+  { description: 'Kong 3.x with a database or without, or a control plane of Konnect.' },
 )
 
 const ipSet = (description: string) =>

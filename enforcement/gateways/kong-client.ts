@@ -31,12 +31,30 @@ export interface KongPlugin {
 /** Body of a write, as Kong's admin API takes it. */
 export type KongPluginBody = Readonly<Record<string, unknown>>
 
+/** Where plugins are read and written: an admin API, or a declarative file. */
+export interface KongPlugins {
+  /** Plugins, all or those with a tag; every one of them, or throws. */
+  plugins(tag: string | null, stop: AbortSignal): Promise<readonly KongPlugin[]>
+  /** Null when there is no such plugin. */
+  pluginById(id: string, stop: AbortSignal): Promise<KongPlugin | null>
+  /** Creates or replaces. */
+  upsertPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<void>
+  /** Changes the named fields only; false when there is no such plugin. */
+  patchPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<boolean>
+  /** Absent is success. */
+  deletePlugin(id: string, stop: AbortSignal): Promise<void>
+  /** What kind of node this is: `off` and `data_plane` take no writes. */
+  node(stop: AbortSignal): Promise<{ readonly database: string | null; readonly role: string | null }>
+  /** Throws unless it answers and can be relied upon. */
+  status(stop: AbortSignal): Promise<void>
+}
+
 const PAGE_SIZE = 1_000
 const MAX_PAGES = 1_000
 const MAX_ANSWER_BYTES = 32 * 1_048_576
 
 /** Kong's admin API, as much of it as enforcement needs. Every failure is a {@link CurfewError}. */
-export class KongClient {
+export class KongClient implements KongPlugins {
   private readonly options: KongClientOptions
 
   constructor(options: KongClientOptions) {
