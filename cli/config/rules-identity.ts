@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { isLoopback } from './listen-address.ts'
-import type { Reporter } from './rules.ts'
+import type { Reporter } from './problem.ts'
 import type { Config } from './schema.ts'
 
 /** Rules about identity providers and receivers of security events. */

@@ -1,18 +1,12 @@
 import { secretsEqual } from '../../core/hash.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
-import type { Problem } from './problem.ts'
+import type { Problem, Reporter } from './problem.ts'
 import { checkIdentity } from './rules-identity.ts'
 import type { Config } from './schema.ts'
 
 interface Findings {
   readonly problems: Problem[]
   readonly warnings: Problem[]
-}
-
-/** Collects what is wrong (`no`) and what is doubtful (`beware`), with the line of the setting. */
-export interface Reporter {
-  no(path: string, message: string): void
-  beware(path: string, message: string): void
 }
 
 /** Rules that look at more than one setting. `lineOf` gives the line of a setting by its path. */

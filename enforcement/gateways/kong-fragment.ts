@@ -16,10 +16,10 @@ export interface KongFragmentOptions {
 /** Kong leaves this member of a declarative file to its author. */
 const MARK = 'curfew: written by Curfew, which refuses to overwrite anything else'
 const MAX_BYTES = 32 * 1_048_576
-const LOCK_TRIES = 200
 const LOCK_PAUSE_MS = 10
-/** A lock this old was left behind by a process that is gone. */
-const STALE_LOCK_MS = 10_000
+/** A write takes milliseconds: a lock that was the same so many pauses ago is of a process that is gone. */
+const LOCK_TRIES = 200
+const LOCK_OWNERS = 50
 
 /**
  * Our plugins as a declarative file, for a Kong without a database: whoever builds its configuration takes the file
@@ -121,26 +121,38 @@ export class KongFragment implements KongPlugins {
 
   private async locked(stop: AbortSignal, act: () => Promise<void>): Promise<void> {
     const lock = `${this.options.path}.lock`
-    for (let attempt = 0; attempt < LOCK_TRIES; attempt++) {
+    await this.acquired(lock, stop)
+    try {
+      await act()
+    } finally {
+      await rm(lock, { force: true })
+    }
+  }
+
+  private async acquired(lock: string, stop: AbortSignal): Promise<void> {
+    let owner = ''
+    let tries = 0
+    for (let owners = 0; owners < LOCK_OWNERS; ) {
       if (stop.aborted)
         throw new CurfewError('ABORTED', `${this.options.name}: aborted`, { cause: stop.reason })
       try {
-        await (await open(lock, 'wx', 0o600)).close()
+        return await (await open(lock, 'wx', 0o600)).close()
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
           throw this.unreachable('cannot be written', cause)
-        const held = await stat(lock).catch(() => null)
-        if (held !== null && Date.now() - held.mtimeMs > STALE_LOCK_MS) await rm(lock, { force: true })
-        else await sleep(LOCK_PAUSE_MS)
-        continue
       }
-      try {
-        return await act()
-      } finally {
-        await rm(lock, { force: true })
-      }
+      const seen = await stat(lock).then(
+        ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
+        () => '',
+      )
+      if (seen !== owner) {
+        owner = seen
+        owners++
+        tries = 0
+      } else if (++tries >= LOCK_TRIES) await rm(lock, { force: true })
+      await sleep(LOCK_PAUSE_MS)
     }
-    throw this.unreachable('is locked by somebody else')
+    throw this.unreachable('is written by others all the time')
   }
 
   private conflict(what: string, cause?: unknown): CurfewError {
