@@ -1,5 +1,4 @@
 import { CurfewError } from '../../core/errors.ts'
-import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { scopeKey } from '../plan.ts'
@@ -35,8 +34,7 @@ export class AwsCognitoGateway implements GatewayAdapter {
   readonly kind = 'aws-cognito'
   readonly can: readonly Capability[]
   private readonly options: AwsCognitoOptions
-  private readonly done: AwsDenyTable
-  private readonly begun: AwsDenyTable
+  private readonly notes: AwsDenyTable
   private readonly turns = new Turns()
 
   constructor(options: AwsCognitoOptions) {
@@ -52,17 +50,12 @@ export class AwsCognitoGateway implements GatewayAdapter {
         lasting: 'the refresh tokens that were ended stay ended; the user may sign in again',
       },
     ]
-    const notes = { name, call: dynamodb, table, cacheSeconds: 0, caches: null }
-    this.done = new AwsDenyTable({ ...notes, list: 'cognito' })
-    this.begun = new AwsDenyTable({ ...notes, list: 'cognito-begun' })
+    const list = { name, call: dynamodb, table, cacheSeconds: 0, caches: null, list: 'cognito' } as const
+    this.notes = new AwsDenyTable(list)
   }
 
-  /** Every rule of ours; one whose sign-out was not answered as expired at time 0. */
   async list(stop: AbortSignal): Promise<readonly Rule[]> {
-    const begun = await this.begun.list(stop)
-    const open = new Set(begun.map(({ id }) => id))
-    const done = (await this.done.list(stop)).filter(({ id }) => !open.has(id))
-    return [...begun.map((rule) => ({ ...rule, until: wallTime(0) })), ...done]
+    return this.notes.list(stop)
   }
 
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
@@ -73,29 +66,23 @@ export class AwsCognitoGateway implements GatewayAdapter {
       throw new CurfewError('GATEWAY_UNSUPPORTED', what)
     }
     await this.turns.run(rule.id, async () => {
-      const open = (await this.begun.list(stop)).some(({ id }) => id === rule.id)
-      const before = (await this.done.list(stop)).find(({ id }) => id === rule.id)
-      const told = !open && before !== undefined && scopeKey(before.scope) === scopeKey(rule.scope)
-      if (!told) {
-        await this.begun.put(rule, stop)
+      const before = (await this.notes.list(stop)).find(({ id }) => id === rule.id)
+      if (before === undefined || scopeKey(before.scope) !== scopeKey(rule.scope)) {
         const input = { UserPoolId: this.options.userPoolId, Username: username }
         if ((await this.options.call('AdminUserGlobalSignOut', input, stop)) === null)
           throw new CurfewError('GATEWAY_REFUSED', `${this.name}: the pool has no such user`)
       }
-      await this.done.put(rule, stop)
-      await this.begun.remove(rule.id, stop)
+      // Noted afterwards: a sign-out that nobody noted is done once more, which takes nothing further away.
+      await this.notes.put(rule, stop)
     })
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
-    await this.turns.run(id, async () => {
-      await this.done.remove(id, stop)
-      await this.begun.remove(id, stop)
-    })
+    await this.turns.run(id, () => this.notes.remove(id, stop))
   }
 
   async check(stop: AbortSignal): Promise<void> {
-    await this.done.check(stop)
+    await this.notes.check(stop)
     await this.options.call('DescribeUserPool', { UserPoolId: this.options.userPoolId }, stop)
   }
 

@@ -15,6 +15,7 @@ export const FAKE_EVENT_KEYS = generateKeyPairSync('ec', {
 interface Received {
   readonly jti: string
   readonly subject: unknown
+  readonly iat: unknown
   /** How often it came. */
   readonly times: number
 }
@@ -42,6 +43,8 @@ export class FakeEventReceiver extends ControlPlaneServer {
   /** Error code to answer everything with, by RFC 8935; null for none. */
   err: string | null = null
   validated = 0
+  /** Each sender says when it was first about to send an event. */
+  severalSenders = false
 
   protected broken(): Answered {
     return { status: 500, body: null }
@@ -66,8 +69,11 @@ export class FakeEventReceiver extends ControlPlaneServer {
       'Push',
       false,
       () => {
-        const times = (this.state.events.get(jti)?.times ?? 0) + 1
-        this.state.events.set(jti, { jti, subject: claims.sub_id, times })
+        const before = this.state.events.get(jti)
+        if (before !== undefined && before.iat !== claims.iat && !this.severalSenders)
+          this.violations.push('the same jti with other content')
+        const times = (before?.times ?? 0) + 1
+        this.state.events.set(jti, { jti, subject: claims.sub_id, iat: claims.iat, times })
         return { status: 202, body: null }
       },
       (refusal) => refused(refusal),

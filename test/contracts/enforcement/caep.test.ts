@@ -86,6 +86,7 @@ async function rig() {
 
 async function make(): Promise<GatewayBench> {
   const { receiver, root, folder } = await rig()
+  receiver.severalSenders = true
   let broken = false
   return {
     adapter: gatewayOn(receiver, folder, 'idp', ISSUER),
@@ -171,6 +172,7 @@ describe('pushing events', { timeout: 60_000 }, () => {
     await gatewayOn(receiver, folder).put({ ...one, until: wallTime(UNTIL + 60_000) }, never)
     expect([...receiver.state.events.values()].map(({ times }) => times)).toEqual([1])
     const elsewhere = await rig()
+    receiver.severalSenders = true
     await gatewayOn(receiver, elsewhere.folder).put(one, never)
     expect([...receiver.state.events.values()].map(({ times }) => times)).toEqual([2])
   })

@@ -92,6 +92,15 @@ describe('faults of Keycloak', { timeout: 60_000 }, () => {
     expect(keycloak.faults.unmet, 'faults that nothing ran into').toBeLessThan(times * 3)
   })
 
+  it('notices a logout that was not done where there is no session to tell it by', async () => {
+    const keycloak = await realm()
+    const user = keycloak.state.users.get(FAKE_USERS[0])!
+    keycloak.state.users.set(FAKE_USERS[0], { ...user, sessions: [], offline: {} })
+    keycloak.faults.inject(/Logout/, 'ignored', 2)
+    await fakeKeycloakGateway(keycloak, 'login', false).put(subject('dec_0', FAKE_USERS[0]), never)
+    expect(keycloak.state.users.get(FAKE_USERS[0])!.notBefore).toBeGreaterThan(0)
+  })
+
   it('asks for a new token when its own is refused', async () => {
     const keycloak = await realm()
     const gateway = fakeKeycloakGateway(keycloak, 'login', false)

@@ -88,7 +88,7 @@ describe('our plugins as a declarative file', () => {
     ],
     [
       'a plugin of others',
-      '{"_comment":"@","_format_version":"3.0","plugins":[{"id":"a","name":"cors","config":{}}]}',
+      '{"_comment":"@","_format_version":"3.0","plugins":[{"id":"a","name":"cors","config":{},"tags":["team-a"]}]}',
     ],
   ])('are not written over a file with %s, which stays as it is', async (_what, text) => {
     await gateway.put(block, never)
