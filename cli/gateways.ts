@@ -9,6 +9,7 @@ import { KongGateway } from '../enforcement/gateways/kong.ts'
 import { nearest } from './config/nearest.ts'
 import { shown } from './config/problem.ts'
 import type { Config } from './config/schema.ts'
+import { caepGateway, keycloakGateway } from './identity-gateways.ts'
 
 export interface GatewayChoice {
   /** Name of one gateway of the configuration; all of them when not given. */
@@ -24,7 +25,8 @@ type GatewayConfig = Config['enforcement']['gateways'][number]
  */
 export function gatewaysOf(config: Config, choice: GatewayChoice = {}): readonly GatewayAdapter[] {
   const budgets = new Map<string, CallBudget>()
-  return chosenGateways(config, choice).flatMap((gateway) => adaptersOf(gateway, budgets))
+  const { folder } = config.enforcement
+  return chosenGateways(config, choice).flatMap((gateway) => adaptersOf(gateway, budgets, folder))
 }
 
 /** Ids of the gateways whose evidence each adapter acts on, by its name; an adapter that is not there acts on all. */
@@ -51,7 +53,11 @@ export function chosenGateways(config: Config, { only }: GatewayChoice): readonl
   throw new CurfewError('USAGE', `the configuration has no gateway ${shown(only)}${meant}`)
 }
 
-function adaptersOf(gateway: GatewayConfig, budgets: Map<string, CallBudget>): readonly GatewayAdapter[] {
+function adaptersOf(
+  gateway: GatewayConfig,
+  budgets: Map<string, CallBudget>,
+  folder: string,
+): readonly GatewayAdapter[] {
   switch (gateway.kind) {
     case 'haproxy':
       return createHaproxyGateways(gateway)
@@ -62,6 +68,14 @@ function adaptersOf(gateway: GatewayConfig, budgets: Map<string, CallBudget>): r
           adminUrl: new URL(gateway.adminUrl),
           adminToken: gateway.token?.reveal() ?? null,
           workspace: gateway.workspace ?? null,
+          controlPlane: gateway.controlPlane ?? null,
+          fragment:
+            gateway.declarative === undefined
+              ? null
+              : {
+                  path: gateway.declarative.path,
+                  appliedWithinMs: gateway.declarative.appliedWithinSeconds * 1_000,
+                },
         }),
       ]
     case 'aws':
@@ -74,6 +88,10 @@ function adaptersOf(gateway: GatewayConfig, budgets: Map<string, CallBudget>): r
           : tokenFromFile(name, accessTokenPath)
       return createApigeeGateways({ ...gateway, url: new URL(url), token })
     }
+    case 'keycloak':
+      return [keycloakGateway(gateway)]
+    case 'caep':
+      return [caepGateway(gateway, folder)]
     case 'decision':
       return []
   }
@@ -101,6 +119,7 @@ function awsAdapters(
         : { accessKeyId: accessKeyId.reveal(), secretAccessKey: secretAccessKey.reveal(), ...session },
     endpoints: {
       ...(gateway.apiGatewayUrl === undefined ? {} : { apiGateway: new URL(gateway.apiGatewayUrl) }),
+      ...(gateway.cognitoUrl === undefined ? {} : { cognito: new URL(gateway.cognitoUrl) }),
       ...(gateway.dynamodbUrl === undefined ? {} : { dynamodb: new URL(gateway.dynamodbUrl) }),
       ...(gateway.wafUrl === undefined ? {} : { wafv2: new URL(gateway.wafUrl) }),
     },
@@ -123,8 +142,14 @@ function awsAdapters(
               denyTable.ipv4Set === undefined && denyTable.ipv6Set === undefined
                 ? null
                 : { ipv4: ipSetName(denyTable.ipv4Set), ipv6: ipSetName(denyTable.ipv6Set) },
+            userPool: denyTable.userPool === undefined ? null : userPoolOf(region, denyTable.userPool),
           },
   })
+}
+
+/** Where AWS documents the issuer of a user pool to be. */
+function userPoolOf(region: string, pool: { readonly id: string; readonly accessTokenSeconds: number }) {
+  return { ...pool, issuer: `https://cognito-idp.${region}.amazonaws.com/${pool.id}` }
 }
 
 function ipSetName(text: string | undefined): { readonly name: string; readonly id: string } | null {

@@ -1,7 +1,7 @@
 import type { Scope } from '../core/decision.ts'
 import { CurfewError } from '../core/errors.ts'
 import { isoTime } from '../core/time.ts'
-import type { GatewayAdapter, Rule } from '../enforcement/gateway.ts'
+import { capabilityFor, type GatewayAdapter, type Rule } from '../enforcement/gateway.ts'
 import { tableText } from './table.ts'
 
 /** Which rules of ours are to go. */
@@ -16,6 +16,8 @@ export interface Removal {
   readonly clean: boolean
   /** Why the gateway could not be asked, or null. */
   readonly trouble: string | null
+  /** What stays of these rules when they are removed, in words; null when nothing does. */
+  readonly lasting: string | null
 }
 
 /** One call of a gateway's control plane may take this long. */
@@ -42,6 +44,10 @@ async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boole
     rules: [...results.values()],
     clean,
     trouble,
+    lasting: lastingOf(
+      gateway,
+      [...results.values()].map(({ rule }) => rule),
+    ),
   })
   try {
     for (const rule of (await gateway.list(AbortSignal.timeout(CALL_MS))).filter(wanted)) {
@@ -63,6 +69,11 @@ async function removeFrom(gateway: GatewayAdapter, wanted: Wanted, dryRun: boole
   } catch (error) {
     return done(false, messageOf(error))
   }
+}
+
+function lastingOf(gateway: GatewayAdapter, rules: readonly Rule[]): string | null {
+  const words = new Set(rules.flatMap((rule) => capabilityFor(gateway, rule)?.lasting ?? []))
+  return words.size === 0 ? null : [...words].join('; ')
 }
 
 const REMOVED = 'removed'
@@ -92,7 +103,7 @@ export function mergedRemovals(earlier: readonly Removal[], later: readonly Remo
   return later.map((last, i) => {
     const rules = new Map(earlier[i]?.rules.map((entry) => [entry.rule.id, entry]))
     for (const entry of last.rules) rules.set(entry.rule.id, entry)
-    return { ...last, rules: [...rules.values()] }
+    return { ...last, rules: [...rules.values()], lasting: last.lasting ?? earlier[i]?.lasting ?? null }
   })
 }
 
@@ -131,7 +142,12 @@ export function removalText(removals: readonly Removal[], what: string, dryRun: 
     tableText(
       ['GATEWAY', 'SUMMARY'],
       removals.map((removal) => [removal.gateway, summary(removal, what, dryRun)]),
-    )
+    ) +
+    removals
+      .flatMap(({ gateway, lasting }) =>
+        lasting === null ? [] : [`${gateway}: cannot be undone: ${lasting}\n`],
+      )
+      .join('')
   )
 }
 

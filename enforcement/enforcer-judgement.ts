@@ -148,12 +148,17 @@ export function statusFrom(
     : { status: entry.status === 'failed' ? 'pending' : entry.status, reason: null }
 }
 
-/** When the slowest of the gateways must have a decision in force, epoch ms. */
+/**
+ * When the slowest of the gateways must have a decision in force, epoch ms. Whoever refuses no calls counts only
+ * where nobody does.
+ */
 export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter[]): number | null {
   const rule = ruleOf(entry)
   if (rule === null || entry.issuedAt === null || targets.length === 0) return null
-  const delays = targets.map((gateway) => capabilityFor(gateway, rule)?.worstCaseDelayMs ?? 0)
-  return entry.issuedAt + Math.max(...delays)
+  const able = targets.flatMap((gateway) => capabilityFor(gateway, rule) ?? [])
+  const refusing = able.filter(({ refusesCalls }) => refusesCalls !== false)
+  const delays = (refusing.length > 0 ? refusing : able).map(({ worstCaseDelayMs }) => worstCaseDelayMs)
+  return entry.issuedAt + Math.max(0, ...delays)
 }
 
 /** What stays on record of an operation that ended at `now`, epoch ms. */

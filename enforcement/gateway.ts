@@ -23,6 +23,13 @@ export interface Capability {
   readonly action: Rule['action']
   readonly scope: Scope['kind']
   readonly worstCaseDelayMs: number
+  /**
+   * False for an identity provider: it refuses no call, but ends what further tokens come from. Beside a gateway that
+   * does refuse calls its delay says nothing about when a decision is in force.
+   */
+  readonly refusesCalls?: boolean
+  /** What stays when the rule is removed, in words for a person; nothing stays when not given. */
+  readonly lasting?: string
 }
 
 /**

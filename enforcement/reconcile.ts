@@ -217,7 +217,8 @@ export class Reconciler {
     if (this.#options.objection(rule) !== null) return false
     try {
       await this.#call((signal) => this.gateway.put(rule, signal))
-      this.#done(rule.id, 'put')
+      const lasting = capabilityFor(this.gateway, rule)?.lasting
+      this.#done(rule.id, 'put', lasting === undefined ? '' : receiptDetail(`cannot be undone: ${lasting}`))
       return true
     } catch (error) {
       return this.#failed(rule.id, 'put', putKey(rule), error)
@@ -234,9 +235,9 @@ export class Reconciler {
     }
   }
 
-  #done(ruleId: string, operation: 'put' | 'remove'): void {
+  #done(ruleId: string, operation: 'put' | 'remove', detail = ''): void {
     this.#changed = true
-    this.#options.onOutcome({ ruleId, operation, outcome: 'done', unsupported: false, detail: '' })
+    this.#options.onOutcome({ ruleId, operation, outcome: 'done', unsupported: false, detail })
   }
 
   #failed(ruleId: string, operation: 'put' | 'remove', key: string, error: unknown): boolean {

@@ -11,6 +11,8 @@ export const SERVICES = [
   { program: 'haproxy', package: 'haproxy' },
   { program: 'nginx', package: 'nginx' },
   { program: 'chromium', package: 'chromium' },
+  { program: 'luajit', package: 'luajit' },
+  { program: 'curl', package: 'curl' },
   { program: 'java', package: 'default-jre-headless' },
   { program: 'mvn', package: 'maven' },
 ]

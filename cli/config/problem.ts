@@ -7,6 +7,12 @@ export interface Problem {
   readonly message: string
 }
 
+/** Collects what is wrong (`no`) and what is doubtful (`beware`), with the line of the setting. */
+export interface Reporter {
+  no(path: string, message: string): void
+  beware(path: string, message: string): void
+}
+
 /** How much of a value a message repeats. */
 const MAX_SHOWN = 80
 

@@ -1,17 +1,12 @@
 import { secretsEqual } from '../../core/hash.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
-import type { Problem } from './problem.ts'
+import type { Problem, Reporter } from './problem.ts'
+import { checkIdentity } from './rules-identity.ts'
 import type { Config } from './schema.ts'
 
 interface Findings {
   readonly problems: Problem[]
   readonly warnings: Problem[]
-}
-
-/** Collects what is wrong (`no`) and what is doubtful (`beware`), with the line of the setting. */
-interface Reporter {
-  no(path: string, message: string): void
-  beware(path: string, message: string): void
 }
 
 /** Rules that look at more than one setting. `lineOf` gives the line of a setting by its path. */
@@ -166,8 +161,17 @@ function checkEnforcement(config: Config, report: Reporter): void {
   }
   checkAws(config, report)
   checkApigee(config, report)
+  checkIdentity(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
-    if (gateway.kind !== 'kong' || gateway.token === undefined) continue
+    if (gateway.kind !== 'kong') continue
+    const path = `enforcement.gateways[${i}]`
+    if (gateway.controlPlane !== undefined && gateway.token === undefined)
+      report.no(path, `\`${path}\` needs a \`token\`: Konnect answers nobody without one`)
+    if (gateway.controlPlane !== undefined && gateway.declarative !== undefined)
+      report.no(path, `\`${path}\` takes \`controlPlane\` or \`declarative\`, not both`)
+    if (gateway.controlPlane !== undefined && gateway.workspace !== undefined)
+      report.no(path, `\`${path}\` takes \`controlPlane\` or \`workspace\`, not both`)
+    if (gateway.token === undefined) continue
     const address = new URL(gateway.adminUrl)
     if (address.protocol === 'http:' && !isLoopback(address.hostname)) {
       report.beware(`enforcement.gateways[${i}].adminUrl`, 'the admin token travels unencrypted')
@@ -188,12 +192,12 @@ function checkAws({ enforcement }: Config, report: Reporter): void {
       report.no(path, `\`${path}\` needs both of \`accessKeyId\` and \`secretAccessKey\`, or none`)
     if (gateway.sessionToken !== undefined && gateway.accessKeyId === undefined)
       report.no(path, `\`${path}\` has a \`sessionToken\` without \`accessKeyId\``)
-    for (const key of ['apiGatewayUrl', 'dynamodbUrl', 'wafUrl'] as const) {
+    for (const key of ['apiGatewayUrl', 'cognitoUrl', 'dynamodbUrl', 'wafUrl'] as const) {
       const address = gateway[key] === undefined ? null : new URL(gateway[key])
       if (address?.protocol === 'http:' && !isLoopback(address.hostname))
         report.beware(`${path}.${key}`, 'calls to AWS travel unencrypted')
     }
-    for (const own of [`${gateway.name}-deny`, `${gateway.name}-waf`])
+    for (const own of ['deny', 'waf', 'cognito'].map((part) => `${gateway.name}-${part}`))
       if (enforcement.gateways.some(({ name }) => name === own))
         report.no(`${path}.name`, `a part of \`${path}\` would be named "${own}", like another gateway`)
   }

@@ -1,14 +1,6 @@
 import { Type } from '@sinclair/typebox'
+import { caepSection, gatewayIds, keycloakSection, userPoolSection } from './schema-identity.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
-
-const onlyFor = () =>
-  Type.Optional(
-    Type.Array(kebabName('Id of a gateway, as a source names it.'), {
-      minItems: 1,
-      maxItems: 100,
-      description: 'Act only on evidence that came through these gateways; on all when not given.',
-    }),
-  )
 
 const haproxy = section(
   {
@@ -31,17 +23,29 @@ const haproxy = section(
       maxLength: 4096,
       description: 'Folder of the map files, rewritten so that a reload keeps the rules.',
     }),
-    onlyFor: onlyFor(),
+    onlyFor: gatewayIds(),
   },
   { description: 'HAProxy with the rules of `samples/haproxy/curfew.cfg`.' },
 )
+
+const identifier = (pattern: string, patternMeans: string, description: string) =>
+  Type.String({ pattern, patternMeans, description })
 
 const kong = section(
   {
     kind: Type.Literal('kong', { description: 'Kong, through its admin API.' }),
     name: kebabName('Name of the gateway, unique.'),
-    adminUrl: url('http', { description: 'Address of the admin API.' }),
-    ...secret('token', 'optional', 'admin token, sent as Kong-Admin-Token'),
+    adminUrl: url('http', {
+      description: 'Address of the admin API; for Konnect `https://<region>.api.konghq.com`.',
+    }),
+    ...secret('token', 'optional', 'admin token, sent as Kong-Admin-Token, to Konnect as bearer token'),
+    controlPlane: Type.Optional(
+      identifier(
+        '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+        'the id of a control plane',
+        'Control plane of Konnect; without it this is Kong’s own admin API.',
+      ),
+    ),
     workspace: Type.Optional(
       Type.String({
         pattern: '^[A-Za-z0-9._~-]{1,128}$',
@@ -49,13 +53,33 @@ const kong = section(
         description: 'Workspace (Kong Enterprise).',
       }),
     ),
-    onlyFor: onlyFor(),
+    declarative: Type.Optional(
+      section(
+        {
+          path: Type.String({
+            minLength: 1,
+            maxLength: 4096,
+            description:
+              'Declarative file (JSON) with our plugins, Curfew’s alone. Relative to the folder Curfew is started in.',
+          }),
+          appliedWithinSeconds: count({
+            default: 300,
+            minimum: 1,
+            maximum: 86_400,
+            unit: 'seconds',
+            description: 'How long it takes at the most until a changed file is loaded into Kong.',
+          }),
+        },
+        {
+          description:
+            'For a Kong without a database: our plugins are written to a file that your build of its configuration takes along. `adminUrl` is only read then.',
+        },
+      ),
+    ),
+    onlyFor: gatewayIds(),
   },
-  { description: 'Kong 3.x with a database.' },
+  { description: 'Kong 3.x with a database or without, or a control plane of Konnect.' },
 )
-
-const identifier = (pattern: string, patternMeans: string, description: string) =>
-  Type.String({ pattern, patternMeans, description })
 
 const ipSet = (description: string) =>
   identifier('^[A-Za-z0-9_-]{1,128}/[0-9a-f-]{1,36}$', '`name/id` of a regional IP set', description)
@@ -66,7 +90,7 @@ const aws = section(
       description: 'AWS API Gateway (REST): API keys, and a deny table for its Lambda authorizer.',
     }),
     name: kebabName(
-      'Name of the gateway, unique. Its deny table appears as `<name>-deny`, its IP sets as `<name>-waf`.',
+      'Name of the gateway, unique. Its deny table appears as `<name>-deny`, its IP sets as `<name>-waf`, its user pool as `<name>-cognito`.',
     ),
     region: identifier('^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$', 'an AWS region', 'Region of API and table.'),
     ...secret('accessKeyId', 'optional', 'id of an AWS access key; without it the chain of the AWS SDK', 16),
@@ -80,6 +104,9 @@ const aws = section(
     ),
     wafUrl: Type.Optional(
       url('http', { description: 'Address of AWS WAF; that of the region when not given.' }),
+    ),
+    cognitoUrl: Type.Optional(
+      url('http', { description: 'Address of Cognito user pools; that of the region when not given.' }),
     ),
     requestsPerSecond: Type.Number({
       default: 5,
@@ -133,11 +160,12 @@ const aws = section(
           ),
           ipv4Set: Type.Optional(ipSet('IP set of AWS WAF that takes blocked IPv4 addresses.')),
           ipv6Set: Type.Optional(ipSet('IP set of AWS WAF that takes blocked IPv6 networks.')),
+          userPool: userPoolSection(),
         },
         { description: 'The deny list in DynamoDB. Off when not given.' },
       ),
     ),
-    onlyFor: onlyFor(),
+    onlyFor: gatewayIds(),
   },
   { description: 'AWS API Gateway, with `samples/aws`.' },
 )
@@ -179,7 +207,7 @@ const apigee = section(
       default: false,
       description: 'Block addresses through security actions (Advanced API Security).',
     }),
-    onlyFor: onlyFor(),
+    onlyFor: gatewayIds(),
   },
   { description: 'Apigee X, with `samples/apigee`.' },
 )
@@ -188,7 +216,7 @@ const decision = section(
   {
     kind: Type.Literal('decision', { description: 'The deny list behind the decision endpoint.' }),
     name: kebabName('Name of the gateway, unique.'),
-    onlyFor: onlyFor(),
+    onlyFor: gatewayIds(),
   },
   { description: 'Our own deny list, asked by nginx, Caddy, Traefik and others through `decisionEndpoint`.' },
 )
@@ -245,7 +273,7 @@ export const enforcementSchema = section(
       description:
         'Folder of latches (`curfew panic`, `curfew resume`) and of the record that tells a first start from a lost store. On the machine that enforces, never on a disk that is thrown away with the store. Relative to the folder Curfew is started in.',
     }),
-    gateways: Type.Array(Type.Union([haproxy, kong, aws, apigee, decision]), {
+    gateways: Type.Array(Type.Union([haproxy, kong, aws, apigee, keycloakSection, caepSection, decision]), {
       default: [],
       maxItems: 64,
       description: 'Gateways that decisions are enforced at.',

@@ -16,7 +16,7 @@ export interface AwsDenyTableOptions {
   /** Table with the keys `pk` and `sk`, both texts, and `exp` as its time to live. */
   readonly table: string
   /** Start of the partitions, so that several lists fit into one table; `deny` is what the authorizer asks. */
-  readonly list?: 'deny' | 'waf' | 'waf-theirs'
+  readonly list?: 'deny' | 'waf' | 'waf-theirs' | 'cognito'
   /** Longest time that an authorizer's answer is cached, seconds. */
   readonly cacheSeconds: number
   /** Caches to empty after each change; null leaves that to their time to live. */

@@ -2,7 +2,7 @@ import { CurfewError } from '../../core/errors.ts'
 import type { CallBudget } from './aws-budget.ts'
 
 /** Services that enforcement calls, each with its own package of the AWS SDK. */
-export type AwsServiceName = 'api-gateway' | 'dynamodb' | 'wafv2'
+export type AwsServiceName = 'api-gateway' | 'cognito-identity-provider' | 'dynamodb' | 'wafv2'
 
 export interface AwsCredentials {
   readonly accessKeyId: string
@@ -37,11 +37,13 @@ type Module = Readonly<Record<string, unknown>>
 
 const LOADERS: Readonly<Record<AwsServiceName, () => Promise<unknown>>> = {
   'api-gateway': () => import('@aws-sdk/client-api-gateway'),
+  'cognito-identity-provider': () => import('@aws-sdk/client-cognito-identity-provider'),
   dynamodb: () => import('@aws-sdk/client-dynamodb'),
   wafv2: () => import('@aws-sdk/client-wafv2'),
 }
 const CLIENTS: Readonly<Record<AwsServiceName, string>> = {
   'api-gateway': 'APIGatewayClient',
+  'cognito-identity-provider': 'CognitoIdentityProviderClient',
   dynamodb: 'DynamoDBClient',
   wafv2: 'WAFV2Client',
 }

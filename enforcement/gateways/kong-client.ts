@@ -5,10 +5,12 @@ export interface KongClientOptions {
   readonly name: string
   /** Admin API, such as `http://127.0.0.1:8001`. */
   readonly adminUrl: URL
-  /** Sent as `Kong-Admin-Token`; Kong OSS has no authentication of its own. */
+  /** Sent as `Kong-Admin-Token`, to Konnect as bearer token; Kong OSS has no authentication of its own. */
   readonly adminToken: string | null
   /** Enterprise workspace; null for Kong OSS. */
   readonly workspace: string | null
+  /** Id of a control plane of Konnect: `adminUrl` is its regional API then; null for Kong's own admin API. */
+  readonly controlPlane: string | null
   readonly timeoutMs: number
   readonly fetch: typeof fetch
 }
@@ -29,12 +31,30 @@ export interface KongPlugin {
 /** Body of a write, as Kong's admin API takes it. */
 export type KongPluginBody = Readonly<Record<string, unknown>>
 
+/** Where plugins are read and written: an admin API, or a declarative file. */
+export interface KongPlugins {
+  /** Plugins, all or those with a tag; every one of them, or throws. */
+  plugins(tag: string | null, stop: AbortSignal): Promise<readonly KongPlugin[]>
+  /** Null when there is no such plugin. */
+  pluginById(id: string, stop: AbortSignal): Promise<KongPlugin | null>
+  /** Creates or replaces. */
+  upsertPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<void>
+  /** Changes the named fields only; false when there is no such plugin. */
+  patchPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<boolean>
+  /** Absent is success. */
+  deletePlugin(id: string, stop: AbortSignal): Promise<void>
+  /** What kind of node this is: `off` and `data_plane` take no writes. */
+  node(stop: AbortSignal): Promise<{ readonly database: string | null; readonly role: string | null }>
+  /** Throws unless it answers and can be relied upon. */
+  status(stop: AbortSignal): Promise<void>
+}
+
 const PAGE_SIZE = 1_000
 const MAX_PAGES = 1_000
 const MAX_ANSWER_BYTES = 32 * 1_048_576
 
 /** Kong's admin API, as much of it as enforcement needs. Every failure is a {@link CurfewError}. */
-export class KongClient {
+export class KongClient implements KongPlugins {
   private readonly options: KongClientOptions
 
   constructor(options: KongClientOptions) {
@@ -75,7 +95,15 @@ export class KongClient {
 
   /** Changes the named fields only; false when there is no such plugin. */
   async patchPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<boolean> {
-    return (await this.call('PATCH', `/plugins/${encodeURIComponent(id)}`, body, stop)) !== null
+    const path = `/plugins/${encodeURIComponent(id)}`
+    if (this.options.controlPlane === null) return (await this.call('PATCH', path, body, stop)) !== null
+    // Konnect has no PATCH: what was read goes back with the changes in it.
+    const row = record(await this.call('GET', path, null, stop))
+    if (row === null) return false
+    const { created_at: _created, updated_at: _updated, ...kept } = row
+    const config = { ...record(row.config), ...record(body.config) }
+    await this.call('PUT', path, { ...kept, ...body, config }, stop)
+    return true
   }
 
   /** Absent is success. */
@@ -85,6 +113,7 @@ export class KongClient {
 
   /** What kind of node this is: `off` and `data_plane` take no writes. */
   async node(stop: AbortSignal): Promise<{ readonly database: string | null; readonly role: string | null }> {
+    if (this.options.controlPlane !== null) return { database: 'konnect', role: 'control_plane' }
     const configuration = record(record(await this.call('GET', '/', null, stop))?.configuration)
     const text = (value: unknown): string | null => (typeof value === 'string' ? value : null)
     return { database: text(configuration?.database), role: text(configuration?.role) }
@@ -92,6 +121,11 @@ export class KongClient {
 
   /** Throws unless the node answers and reaches its database. */
   async status(stop: AbortSignal): Promise<void> {
+    if (this.options.controlPlane !== null) {
+      const page = record(await this.call('GET', '/plugins?size=1', null, stop))
+      if (!Array.isArray(page?.data)) throw this.nonsense('a page of plugins without data')
+      return
+    }
     const body = record(await this.call('GET', '/status', null, stop))
     if (body === null) throw this.nonsense('a status that is no object')
     if (record(body.database)?.reachable === false) {
@@ -145,12 +179,11 @@ export class KongClient {
     body: KongPluginBody | null,
     stop: AbortSignal,
   ): Promise<unknown> {
-    const { name, adminUrl, adminToken, workspace, timeoutMs } = this.options
+    const { name, adminToken, controlPlane, timeoutMs } = this.options
     if (stop.aborted) throw aborted(name, stop)
-    const prefix =
-      adminUrl.href.replace(/\/+$/, '') + (workspace === null ? '' : `/${encodeURIComponent(workspace)}`)
     const headers: Record<string, string> = { accept: 'application/json' }
-    if (adminToken !== null) headers['kong-admin-token'] = adminToken
+    if (adminToken !== null && controlPlane === null) headers['kong-admin-token'] = adminToken
+    else if (adminToken !== null) headers.authorization = `Bearer ${adminToken}`
     if (body !== null) headers['content-type'] = 'application/json'
     const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
     let status: number
@@ -158,7 +191,7 @@ export class KongClient {
     let text: string
     try {
       const init = { method, headers, signal, redirect: 'error', body: body && JSON.stringify(body) } as const
-      const answer = await this.options.fetch(`${prefix}${path}`, init)
+      const answer = await this.options.fetch(`${this.base()}${path}`, init)
       status = answer.status
       retryAfter = answer.headers.get('retry-after')
       text = await boundedText(answer, MAX_ANSWER_BYTES)
@@ -177,6 +210,14 @@ export class KongClient {
     } catch (cause) {
       throw this.nonsense(`${method} ${path} without JSON`, cause)
     }
+  }
+
+  private base(): string {
+    const { adminUrl, workspace, controlPlane } = this.options
+    const root = adminUrl.href.replace(/\/+$/, '')
+    if (controlPlane !== null)
+      return `${root}/v2/control-planes/${encodeURIComponent(controlPlane)}/core-entities`
+    return workspace === null ? root : `${root}/${encodeURIComponent(workspace)}`
   }
 
   private nonsense(what: string, cause?: unknown): CurfewError {

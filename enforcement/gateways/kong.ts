@@ -3,8 +3,9 @@ import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
 import { capabilityFor } from '../gateway.ts'
 import { untilAgreed } from './agreement.ts'
-import type { KongPlugin } from './kong-client.ts'
+import type { KongPlugin, KongPlugins } from './kong-client.ts'
 import { KongClient, NO_WRITES_ADVICE } from './kong-client.ts'
+import { KongFragment } from './kong-fragment.ts'
 import type { Marks } from './kong-marks.ts'
 import { marksOf, OWNER_TAG, RULE_ID, stillSet } from './kong-marks.ts'
 import type { KongPolicy, KongWrite } from './kong-plan.ts'
@@ -18,6 +19,13 @@ export interface KongOptions {
   readonly adminToken?: string | null
   /** Enterprise workspace; null for Kong OSS. */
   readonly workspace?: string | null
+  /** Id of a control plane of Konnect, whose regional API `adminUrl` is then. */
+  readonly controlPlane?: string | null
+  /**
+   * A declarative file that our plugins are written to, for a Kong without a database; the node is only read then.
+   * `appliedWithinMs` is how long it takes at the most until a changed file is loaded.
+   */
+  readonly fragment?: { readonly path: string; readonly appliedWithinMs: number } | null
   /** How our throttles count; `local` counts per node, so n nodes let n times as much pass. */
   readonly policy?: KongPolicy
   readonly timeoutMs?: number
@@ -26,8 +34,6 @@ export interface KongOptions {
 
 /** Nodes poll the database each 5 s (`db_update_frequency`) and rebuild within 5 s (`worker_state_update_frequency`). */
 export const KONG_WORST_CASE_DELAY_MS = 10_000
-
-/** Reads and plans again this often when others write at the same time. */
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['throttle', 'principal'],
@@ -46,12 +52,8 @@ const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
 export class KongGateway implements GatewayAdapter {
   readonly name: string
   readonly kind = 'kong'
-  readonly can: readonly Capability[] = SUPPORTED.map(([action, scope]) => ({
-    action,
-    scope,
-    worstCaseDelayMs: KONG_WORST_CASE_DELAY_MS,
-  }))
-  private readonly client: KongClient
+  readonly can: readonly Capability[]
+  private readonly client: KongPlugins
   private readonly policy: KongPolicy
   private writable = false
   /** Changes of one process go one after another: Kong has no conditional writes. */
@@ -63,19 +65,25 @@ export class KongGateway implements GatewayAdapter {
       adminUrl,
       adminToken = null,
       workspace = null,
+      controlPlane = null,
+      fragment = null,
       policy = 'local',
       timeoutMs = 5_000,
     } = options
     this.name = name
     this.policy = policy
-    this.client = new KongClient({
+    const worstCaseDelayMs = fragment === null ? KONG_WORST_CASE_DELAY_MS : fragment.appliedWithinMs
+    this.can = SUPPORTED.map(([action, scope]) => ({ action, scope, worstCaseDelayMs }))
+    const admin = new KongClient({
       name,
       adminUrl,
       adminToken,
       workspace,
+      controlPlane,
       timeoutMs,
       fetch: options.fetch ?? fetch,
     })
+    this.client = fragment === null ? admin : new KongFragment({ name, path: fragment.path, node: admin })
   }
 
   /**

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 const DIRECTORY = join(import.meta.dirname, '../../../shared/gateways/specs/aws')
 const FILES = {
   apigateway: 'apigateway-2015-07-09',
+  cognito: 'cognito-idp-2016-04-18',
   dynamodb: 'dynamodb-2012-08-10',
   wafv2: 'wafv2-2019-07-29',
 } as const
@@ -169,7 +170,7 @@ function wrongText(shape: Shape, value: unknown, at: string): string | null {
     return `${at}: ${value} is none of ${shape.enum.join()}`
   if (value.length < (shape.min ?? 0) || value.length > (shape.max ?? Number.POSITIVE_INFINITY))
     return `${at}: ${value.length} characters`
-  return shape.pattern !== undefined && !new RegExp(`^(?:${shape.pattern})$`).test(value)
+  return shape.pattern !== undefined && !new RegExp(`^(?:${shape.pattern})$`, 'u').test(value)
     ? `${at}: not of the pattern`
     : null
 }

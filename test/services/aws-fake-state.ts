@@ -28,6 +28,9 @@ export interface FakeIpSet {
   readonly version: number
 }
 
+/** The user pool of the account. */
+export const FAKE_POOL = 'eu-central-1_AbCdEf123'
+
 type Item = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 type Body = Readonly<Record<string, unknown>>
 
@@ -39,6 +42,8 @@ export class AwsFakeState {
   members = new Map<string, Set<string>>()
   items = new Map<string, Item>()
   ipSets = new Map<string, FakeIpSet>()
+  /** Users of the pool by their `sub`, with how often each was signed out. */
+  users = new Map<string, number>()
   flushes = 0
   private readonly pageSize: number
 
@@ -71,20 +76,23 @@ export class AwsFakeState {
     Map<string, Set<string>>,
     Map<string, Item>,
     Map<string, FakeIpSet>,
+    Map<string, number>,
   ] {
     return [
       new Map([...this.keys].map(([id, key]) => [id, { ...key }])),
       new Map([...this.members].map(([id, keys]) => [id, new Set(keys)])),
       new Map(this.items),
       new Map(this.ipSets),
+      new Map(this.users),
     ]
   }
 
-  restore([keys, members, items, ipSets]: ReturnType<AwsFakeState['snapshot']>): void {
+  restore([keys, members, items, ipSets, users]: ReturnType<AwsFakeState['snapshot']>): void {
     this.keys = keys
     this.members = members
     this.items = items
     this.ipSets = ipSets
+    this.users = users
   }
 
   fault(status: number, type: string): JsonAnswer {
@@ -133,6 +141,9 @@ export class AwsFakeState {
       case 'GetIPSet':
       case 'UpdateIPSet':
         return this.ipSet(operation, given)
+      case 'DescribeUserPool':
+      case 'AdminUserGlobalSignOut':
+        return this.pool(operation, given)
       default:
         return this.table(operation, given)
     }
@@ -197,6 +208,16 @@ export class AwsFakeState {
     const addresses = given.Addresses as readonly string[]
     this.ipSets.set(id, { ...set, addresses, description, version: set.version + 1 })
     return { status: 200, body: { NextLockToken: token(set.version + 1) } }
+  }
+
+  private pool(operation: string, given: Body): JsonAnswer {
+    if (given.UserPoolId !== FAKE_POOL) return this.fault(400, 'ResourceNotFoundException')
+    if (operation === 'DescribeUserPool') return { status: 200, body: { UserPool: { Id: FAKE_POOL } } }
+    const user = String(given.Username)
+    const times = this.users.get(user)
+    if (times === undefined) return this.fault(400, 'UserNotFoundException')
+    this.users.set(user, times + 1)
+    return { status: 200, body: {} }
   }
 
   private table(operation: string, given: Body): JsonAnswer {

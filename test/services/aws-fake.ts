@@ -6,6 +6,7 @@ import { InjectedFaults, type Refusal } from './injected-faults.ts'
 export interface FakeAwsOptions {
   /** Check every request and answer; null when the official models are not at hand. */
   readonly apigateway: AwsDescription | null
+  readonly cognito: AwsDescription | null
   readonly dynamodb: AwsDescription | null
   readonly wafv2: AwsDescription | null
   readonly pageSize?: number
@@ -22,11 +23,11 @@ const ROUTES: readonly (readonly [string, RegExp, string])[] = [
   ['DELETE', /^\/usageplans\/([^/]+)\/keys\/([^/]+)$/, 'DeleteUsagePlanKey'],
   ['DELETE', /^\/restapis\/([^/]+)\/stages\/([^/]+)\/cache\/authorizers$/, 'FlushStageAuthorizersCache'],
 ]
-const TARGET = /^(DynamoDB_20120810|AWSWAF_20190729)\.(\w+)$/
+const TARGET = /^(DynamoDB_20120810|AWSWAF_20190729|AWSCognitoIdentityProviderService)\.(\w+)$/
 const SIGNED =
-  /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d{8}\/[a-z0-9-]+\/(apigateway|dynamodb|wafv2)\/aws4_request, SignedHeaders=\S+, Signature=[0-9a-f]{64}$/
+  /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d{8}\/[a-z0-9-]+\/(apigateway|cognito-idp|dynamodb|wafv2)\/aws4_request, SignedHeaders=\S+, Signature=[0-9a-f]{64}$/
 
-/** API Gateway (REST-JSON) and DynamoDB and WAF (JSON) in this process: the part that enforcement uses, with its traps. */
+/** API Gateway (REST-JSON), and DynamoDB, WAF and Cognito (JSON), in this process: the part that enforcement uses, with its traps. */
 export class FakeAws extends ControlPlaneServer {
   readonly state: AwsFakeState
   readonly faults: InjectedFaults<ReturnType<AwsFakeState['snapshot']>>
@@ -52,8 +53,7 @@ export class FakeAws extends ControlPlaneServer {
     const route = ROUTES.find(([verb, path]) => verb === method && path.test(url.pathname))
     const operation = target ?? route?.[2] ?? 'unknown'
     this.log.push(operation)
-    const { apigateway, dynamodb, wafv2 } = this.options
-    const description = service === undefined ? apigateway : service.startsWith('AWSWAF') ? wafv2 : dynamodb
+    const description = this.descriptionOf(service)
     if (!SIGNED.test(String(headers.authorization))) this.violations.push(`${operation}: not signed`)
     if (description !== null) {
       this.note(description.request(operation, { method, url, headers, body }))
@@ -62,7 +62,7 @@ export class FakeAws extends ControlPlaneServer {
     const parameters = route?.[1].exec(url.pathname)?.slice(1).map(decodeURIComponent) ?? []
     const answer = this.faults.respond(
       operation,
-      /^(Get|Query)/.test(operation),
+      /^(Get|Query|Describe)/.test(operation),
       () => this.state.answer(operation, parameters, url, body),
       (refusal) => this.refused(operation, refusal),
     )
@@ -71,12 +71,18 @@ export class FakeAws extends ControlPlaneServer {
     return answer
   }
 
+  private descriptionOf(service: string | undefined): AwsDescription | null {
+    const { apigateway, cognito, dynamodb, wafv2 } = this.options
+    if (service === undefined) return apigateway
+    return service.startsWith('AWSWAF') ? wafv2 : service.startsWith('AWSCognito') ? cognito : dynamodb
+  }
+
   private refused(operation: string, refusal: Refusal): JsonAnswer {
-    const json = /Item|Query|IPSet/.test(operation)
+    const json = /Item|Query|IPSet|User/.test(operation)
     switch (refusal) {
       case 'too-many-requests':
         return json
-          ? this.state.fault(400, 'ThrottlingException')
+          ? this.state.fault(400, /User/.test(operation) ? 'TooManyRequestsException' : 'ThrottlingException')
           : { ...this.state.fault(429, 'TooManyRequestsException'), headers: { 'retry-after': '0' } }
       case 'conflict':
         return json

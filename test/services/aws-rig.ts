@@ -3,6 +3,7 @@ import { createAwsGateways } from '../../enforcement/gateways/aws.ts'
 import { CallBudget } from '../../enforcement/gateways/aws-budget.ts'
 import { AwsDescription } from './aws-description.ts'
 import { FakeAws } from './aws-fake.ts'
+import { FAKE_POOL } from './aws-fake-state.ts'
 
 /** Ids as API Gateway makes them. */
 export const FAKE_KEYS = ['aaaa111111', 'bbbb222222', 'cccc333333', 'dddd444444'] as const
@@ -11,11 +12,15 @@ export const FAKE_IP_SETS = [
   { name: 'blocked', id: '11111111-1111-4111-8111-111111111111' },
   { name: 'blocked6', id: '22222222-2222-4222-8222-222222222222' },
 ] as const
+/** Users of the pool. */
+export const FAKE_SUBS = ['a', 'b', 'c'].map((c) => `${c.repeat(8)}-1111-4111-8111-111111111111`)
+export const FAKE_POOL_ISSUER = `https://cognito-idp.eu-central-1.amazonaws.com/${FAKE_POOL}`
 export const FAKE_MARK_KEY = Buffer.from('m'.repeat(32))
 
 export function awsDescriptions() {
   return {
     apigateway: AwsDescription.of('apigateway'),
+    cognito: AwsDescription.of('cognito'),
     dynamodb: AwsDescription.of('dynamodb'),
     wafv2: AwsDescription.of('wafv2'),
   }
@@ -53,17 +58,18 @@ export async function fakeAws(pageSize = 500): Promise<FakeAws> {
   aws.state.addPlan(plan('quarant3', [first], 1, 2))
   for (const { name, id } of FAKE_IP_SETS)
     aws.state.ipSets.set(id, { name, addresses: [], description: 'of the network team', version: 1 })
+  for (const sub of FAKE_SUBS) aws.state.users.set(sub, 0)
   await aws.start()
   return aws
 }
 
-/** The adapters of one Curfew on the account: API keys, deny table, addresses. */
+/** The adapters of one Curfew on the account: API keys, deny table, addresses, user pool. */
 export function fakeAwsGateways(aws: FakeAws, name: string, timeoutMs = 5_000): readonly GatewayAdapter[] {
   return createAwsGateways({
     name,
     region: 'eu-central-1',
     credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' },
-    endpoints: { apiGateway: aws.url, dynamodb: aws.url, wafv2: aws.url },
+    endpoints: { apiGateway: aws.url, cognito: aws.url, dynamodb: aws.url, wafv2: aws.url },
     budget: new CallBudget(10_000, 10_000),
     timeoutMs,
     apiKeys: { quarantinePlans: ['quarant1', 'quarant2', 'quarant3'], markKey: FAKE_MARK_KEY },
@@ -72,6 +78,7 @@ export function fakeAwsGateways(aws: FakeAws, name: string, timeoutMs = 5_000): 
       cacheSeconds: 30,
       flushStages: [{ restApiId: 'api1', stage: 'prod' }],
       ipSets: { ipv4: FAKE_IP_SETS[0], ipv6: FAKE_IP_SETS[1] },
+      userPool: { id: FAKE_POOL, issuer: FAKE_POOL_ISSUER, accessTokenSeconds: 3_600 },
     },
   })
 }

@@ -7,7 +7,7 @@ export interface Asked {
   readonly method: string
   readonly url: URL
   readonly headers: IncomingMessage['headers']
-  /** Parsed JSON; null for none. */
+  /** Parsed JSON, text of any other type; null for none. */
   readonly body: unknown
 }
 
@@ -31,7 +31,7 @@ export abstract class ControlPlaneServer {
   private port = 0
 
   /** Answers a request while nothing fails as a whole. */
-  protected abstract answerTo(asked: Asked): Answered
+  protected abstract answerTo(asked: Asked): Answered | Promise<Answered>
 
   /** The answer of a control plane of which every call fails inside. */
   protected abstract broken(): Answered
@@ -71,7 +71,7 @@ export abstract class ControlPlaneServer {
     for await (const chunk of request) chunks.push(chunk as Buffer)
     if (this.failure === 'hang') return
     const text = Buffer.concat(chunks).toString('utf8')
-    send(response, this.failure === null ? this.answerTo(askedBy(request, text)) : this.failed())
+    send(response, this.failure === null ? await this.answerTo(askedBy(request, text)) : this.failed())
   }
 
   private failed(): Answered {
@@ -80,7 +80,8 @@ export abstract class ControlPlaneServer {
 }
 
 function askedBy({ method = 'GET', url = '/', headers }: IncomingMessage, text: string): Asked {
-  const body: unknown = text === '' ? null : JSON.parse(text)
+  const isJson = headers['content-type']?.includes('json') ?? true
+  const body: unknown = text === '' ? null : isJson ? JSON.parse(text) : text
   return { method, url: new URL(url, 'http://stand-in'), headers, body }
 }
 

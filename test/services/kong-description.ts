@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 /** Kong's official OpenAPI description and plugin schemas, kept beside the repository (MIT, see SOURCE.txt there). */
 const DIRECTORY = join(import.meta.dirname, '../../../shared/gateways/specs/kong')
 const OPENAPI = join(DIRECTORY, 'kong-oss-admin-3.9.openapi.yaml')
+const KONNECT = join(DIRECTORY, 'konnect-control-planes-config-v2.openapi.yaml')
 const ADMIN_3_15 = join(DIRECTORY, 'kong-ee-admin-3.15.trimmed.openapi.json')
 const PLUGIN_FILES = {
   'rate-limiting': 'RateLimiting.json',
@@ -50,6 +51,35 @@ function wrong(validate: ValidateFunction, value: unknown, what: string): string
 function templateOf(path: string): string {
   if (path === '/' || path === '/plugins' || path === '/status') return path
   return /^\/plugins\/[^/]+$/.test(path) ? '/plugins/{plugin_id}' : 'unknown'
+}
+
+/** Konnect's description of the same plugins; the configurations are those of Kong 3.9. */
+export function konnectDescription(): KongDescription | null {
+  const own = kongDescription()
+  if (own === null) return null
+  const { paths, components } = parse(readFileSync(KONNECT, 'utf8'))
+  const plugin = ajv.compile(components.schemas.Plugin)
+  const templateFor = (path: string): string =>
+    path
+      .replace(/^\/v2\/control-planes\/[0-9a-f-]{36}\//, '/control-planes/{controlPlaneId}/')
+      .replace(/plugins\/[^/]+$/, 'plugins/{PluginId}')
+  return {
+    ...own,
+    request(method, path, value) {
+      const operation = paths[templateFor(path)]?.[method.toLowerCase()]
+      if (operation === undefined) return `${method} ${path} is not described`
+      if (value === null)
+        return operation.requestBody === undefined ? null : `${method} ${path} without a body`
+      return wrong(plugin, value, `body of ${method} ${path}`)
+    },
+    answer(path, status, value) {
+      if (status !== 200) return null
+      const rows = path.endsWith('/plugins') ? (value as { data: unknown[] }).data : [value]
+      return (
+        rows.map((one) => wrong(plugin, one, `answer of ${path}`)).find((fault) => fault !== null) ?? null
+      )
+    },
+  }
 }
 
 /** Null when the descriptions are not beside the repository. */

@@ -1,4 +1,6 @@
-import { type Answered, type Asked, ControlPlaneServer } from './control-plane-server.ts'
+import { existsSync, readFileSync } from 'node:fs'
+import { type Answered, type Asked, ControlPlaneServer, type JsonAnswer } from './control-plane-server.ts'
+import { InjectedFaults, type Refusal } from './injected-faults.ts'
 import type { DescribedPlugin, KongDescription } from './kong-description.ts'
 
 /** A plugin as Kong stores it, with everything that Kong fills in. */
@@ -21,6 +23,10 @@ export interface FakeKongOptions {
   readonly pageSize?: number
   readonly database?: 'postgres' | 'off'
   readonly role?: 'traditional' | 'control_plane' | 'data_plane'
+  /** Without a database: a declarative file that is loaded, whole, before each answer. */
+  readonly loads?: string
+  /** Answers as Konnect does: below the path of this control plane, with a bearer token, without PATCH. */
+  readonly controlPlane?: string
 }
 
 const PERIODS = ['second', 'minute', 'hour', 'day', 'month', 'year']
@@ -36,6 +42,12 @@ const DEFAULTS: Readonly<Record<DescribedPlugin, Record<string, unknown>>> = {
 /** Tags: printable ASCII and UTF-8, but no comma and no slash (kong/db/schema/typedefs.lua). */
 const TAG = /^[\x20-\x2b\x2d\x2e\x30-\x7e\u0080-\u{10ffff}]+$/u
 
+const REFUSALS: Readonly<Record<Refusal, JsonAnswer>> = {
+  'too-many-requests': { status: 429, body: { message: 'slow down' }, headers: { 'retry-after': '0' } },
+  conflict: { status: 409, body: { code: 5, message: 'UNIQUE violation' } },
+  'server-error': { status: 500, body: { message: 'An unexpected error occurred' } },
+}
+
 /** Kong's admin API in this process: the part that enforcement uses, with its traps. */
 export class FakeKong extends ControlPlaneServer {
   readonly plugins = new Map<string, StoredPlugin>()
@@ -47,6 +59,14 @@ export class FakeKong extends ControlPlaneServer {
   /** Status for every call, such as 429 or 401; null for none. */
   status: number | null = null
   headers: Record<string, string | string[] | undefined> = {}
+  /** Operations are a method and a path below the control plane. */
+  readonly faults = new InjectedFaults({
+    snapshot: () => structuredClone([...this.plugins]),
+    restore: (rows: readonly [string, StoredPlugin][]) => {
+      this.plugins.clear()
+      for (const [id, row] of structuredClone(rows)) this.plugins.set(id, row)
+    },
+  })
   private readonly options: FakeKongOptions
   private clockS = 1_700_000_000
 
@@ -80,16 +100,47 @@ export class FakeKong extends ControlPlaneServer {
     if (this.status !== null)
       return { status: this.status, body: { message: 'no' }, headers: { 'retry-after': '7' } }
     this.note(this.options.description?.request(method, url.pathname, body) ?? null)
-    const answer = this.answer(method, url, body as Record<string, unknown> | null)
-    this.note(this.options.description?.answer(url.pathname, answer.status, answer.body) ?? null)
+    if (this.options.loads !== undefined) this.load(this.options.loads)
+    const path = url.pathname
+    const konnect = this.options.controlPlane
+    if (konnect !== undefined) {
+      const prefix = `/v2/control-planes/${konnect}/core-entities`
+      if (!url.pathname.startsWith(`${prefix}/`) || method === 'PATCH')
+        return { status: 404, body: { message: 'no' } }
+      if (!/^Bearer \S+$/.test(headers.authorization ?? '')) return { status: 401, body: { message: 'no' } }
+      url.pathname = url.pathname.slice(prefix.length)
+    }
+    const answer = this.faults.respond(
+      `${method} ${url.pathname}`,
+      method === 'GET',
+      () => this.answer(method, url, body as Record<string, unknown> | null),
+      (refusal) => REFUSALS[refusal],
+    )
+    if (answer === null || answer === 'garbage') return answer
+    this.note(this.options.description?.answer(path, answer.status, answer.body) ?? null)
     return answer
   }
 
-  private answer(
-    method: string,
-    url: URL,
-    body: Record<string, unknown> | null,
-  ): { status: number; body: unknown } {
+  /** As the pipeline of its owner would: everybody's own objects, and what the file says. */
+  private load(path: string): void {
+    for (const [id, { tags }] of this.plugins) if (tags?.includes('curfew')) this.plugins.delete(id)
+    if (!existsSync(path)) return
+    const { plugins, _format_version, _comment, ...more } = JSON.parse(readFileSync(path, 'utf8'))
+    if (_format_version !== '3.0' || typeof _comment !== 'string' || Object.keys(more).length > 0)
+      this.violations.push('no declarative file')
+    const reference = (id: unknown) => (typeof id === 'string' ? { id } : null)
+    for (const row of plugins) {
+      const owners = {
+        consumer: reference(row.consumer),
+        route: reference(row.route),
+        service: reference(row.service),
+      }
+      const fault = this.store(row.id, { ...row, ...owners })
+      if (fault !== null) this.violations.push(`${fault.status} ${fault.message}`)
+    }
+  }
+
+  private answer(method: string, url: URL, body: Record<string, unknown> | null): JsonAnswer {
     const { database = 'postgres', role = 'traditional' } = this.options
     if (url.pathname === '/')
       return { status: 200, body: { version: '3.9.1', configuration: { database, role } } }

@@ -3,7 +3,14 @@ import type { Scope } from '../../../core/decision.ts'
 import { wallTime } from '../../../core/time.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import type { FakeAws } from '../../services/aws-fake.ts'
-import { awsDescriptions, FAKE_KEYS, fakeAws, fakeAwsGateways } from '../../services/aws-rig.ts'
+import {
+  awsDescriptions,
+  FAKE_KEYS,
+  FAKE_POOL_ISSUER,
+  FAKE_SUBS,
+  fakeAws,
+  fakeAwsGateways,
+} from '../../services/aws-rig.ts'
 import type { GatewayBench } from './gateway-contract.ts'
 import { gatewayContract } from './gateway-contract.ts'
 
@@ -46,7 +53,7 @@ const denyRules: readonly Rule[] = [
 
 const fakes = new WeakMap<GatewayBench, FakeAws>()
 
-async function make(which: 0 | 1 | 2, pageSize: number): Promise<GatewayBench> {
+async function make(which: 0 | 1 | 2 | 3, pageSize: number): Promise<GatewayBench> {
   const aws = await fakeAws(pageSize)
   const bench: GatewayBench = {
     adapter: fakeAwsGateways(aws, 'aws')[which]!,
@@ -128,6 +135,17 @@ gatewayContract({ name: 'AWS deny table', make: () => make(1, 500), ...denyCase 
 gatewayContract({ name: 'AWS deny table with pages of one', make: () => make(1, 1), ...denyCase })
 
 gatewayContract({ name: 'AWS WAF', make: () => make(2, 500), ...wafCase })
+
+const signedOut = (id: string, user: number, iss: string | null = FAKE_POOL_ISSUER): Rule =>
+  denied(id, 'revoke-token', { kind: 'subject', iss, sub: FAKE_SUBS[user]!, notBefore: null })
+gatewayContract({
+  name: 'AWS Cognito',
+  make: () => make(3, 500),
+  rules: [signedOut('dec_a', 0), signedOut('dec_b', 1, null), signedOut('dec_c', 2)],
+  changed: { ...signedOut('dec_a', 0), until: wallTime(UNTIL + 60_000) },
+  unsupported: signedOut('dec_no', 0, 'https://other.example'),
+  foreign: denyCase.foreign,
+})
 
 describe('the stand-in for AWS', () => {
   it.skipIf(awsDescriptions().apigateway === null && process.env.CI !== 'true')(

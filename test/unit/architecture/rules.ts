@@ -61,7 +61,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   '@sinclair/typebox': /^(admin|cli\/config)\//,
   'simple-statistics': /^(baseline|detectors|engine)\//,
   pino: /^cli\//,
-  jose: /^(enforcement\/decision-endpoint-tokens\.ts$|cli\/demo\/)/,
+  jose: /^(enforcement\/(decision-endpoint-tokens|gateways\/event-signer)\.ts$|cli\/demo\/)/,
   ajv: /^admin\/validation\.ts$/,
 }
 

@@ -1,0 +1,198 @@
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CurfewError } from '../../core/errors.ts'
+import { isRecord, isTexts } from './answer-shape.ts'
+import type { KongClient, KongPlugin, KongPluginBody, KongPlugins } from './kong-client.ts'
+import { OWNER_TAG } from './kong-marks.ts'
+
+export interface KongFragmentOptions {
+  readonly name: string
+  /** A declarative file of Kong that is Curfew's alone. */
+  readonly path: string
+  /** Admin API of a node without a database, which is only read. */
+  readonly node: KongClient
+}
+
+/** Kong leaves this member of a declarative file to its author. */
+const MARK = 'curfew: written by Curfew, which refuses to overwrite anything else'
+const MAX_BYTES = 32 * 1_048_576
+const LOCK_PAUSE_MS = 10
+/** A write takes milliseconds: a lock that was the same so many pauses ago is of a process that is gone. */
+const LOCK_TRIES = 200
+const LOCK_OWNERS = 50
+
+/**
+ * Our plugins as a declarative file, for a Kong without a database: whoever builds its configuration takes the file
+ * along and loads the whole. What is in the file is what should hold; what the node still has of ours and the file has
+ * not is listed as no longer as it should be, until it is loaded anew.
+ */
+export class KongFragment implements KongPlugins {
+  private readonly options: KongFragmentOptions
+
+  constructor(options: KongFragmentOptions) {
+    this.options = options
+  }
+
+  /** With our tag: what the file has, and what is left of ours at the node. Without: what plans are made of. */
+  async plugins(tag: string | null, stop: AbortSignal): Promise<readonly KongPlugin[]> {
+    const loaded = await this.options.node.plugins(tag, stop)
+    const ours = await this.read()
+    if (tag === null) return [...loaded.filter((plugin) => !isOurs(plugin)), ...ours]
+    const known = new Set(ours.map(({ id }) => id))
+    const left = loaded.filter((plugin) => isOurs(plugin) && !known.has(plugin.id))
+    return [...ours, ...left.map((plugin) => ({ ...plugin, enabled: false }))]
+  }
+
+  async pluginById(id: string): Promise<KongPlugin | null> {
+    return (await this.read()).find((plugin) => plugin.id === id) ?? null
+  }
+
+  async upsertPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<void> {
+    const plugin = pluginOf({ ...body, id })
+    if (plugin === null || !isOurs(plugin)) throw this.conflict('a plugin without our tag was to be written')
+    await this.change((all) => [...all.filter((other) => other.id !== id), plugin], stop)
+  }
+
+  async patchPlugin(id: string): Promise<boolean> {
+    const what = `plugin ${JSON.stringify(id.slice(0, 80))} stands where ours would have to, and is not in our file`
+    throw this.conflict(`${what}: change it where it is declared`)
+  }
+
+  async deletePlugin(id: string, stop: AbortSignal): Promise<void> {
+    await this.change((all) => all.filter((plugin) => plugin.id !== id), stop)
+  }
+
+  async node(): Promise<{ readonly database: string | null; readonly role: string | null }> {
+    return { database: 'file', role: null }
+  }
+
+  async status(stop: AbortSignal): Promise<void> {
+    await this.options.node.status(stop)
+    await this.read()
+  }
+
+  private async change(
+    edit: (all: readonly KongPlugin[]) => readonly KongPlugin[],
+    stop: AbortSignal,
+  ): Promise<void> {
+    const { path } = this.options
+    await this.locked(stop, async () => {
+      const text = declarative(edit(await this.read()))
+      const temporary = `${path}.curfew`
+      const file = await open(temporary, 'w', 0o600)
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(temporary, path)
+    })
+  }
+
+  /** The plugins in the file; none when there is no file yet. Throws for a file that is not ours alone. */
+  private async read(): Promise<readonly KongPlugin[]> {
+    let text: string
+    try {
+      const { size } = await stat(this.options.path)
+      if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`)
+      text = await readFile(this.options.path, 'utf8')
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw this.unreachable('cannot be read', cause)
+    }
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch (cause) {
+      throw this.conflict('the file is not the JSON that Curfew writes', cause)
+    }
+    if (!isRecord(parsed) || parsed._comment !== MARK)
+      throw this.conflict('the file was not written by Curfew')
+    const { _format_version, _comment, plugins = [], ...foreign } = parsed
+    if (Object.keys(foreign).length > 0 || !Array.isArray(plugins))
+      throw this.conflict('the file has objects of others in it')
+    return plugins.map((row: unknown) => {
+      const plugin = isRecord(row) ? pluginOf(row) : null
+      if (plugin === null || !isOurs(plugin)) throw this.conflict('the file has a plugin of others in it')
+      return plugin
+    })
+  }
+
+  private async locked(stop: AbortSignal, act: () => Promise<void>): Promise<void> {
+    const lock = `${this.options.path}.lock`
+    await this.acquired(lock, stop)
+    try {
+      await act()
+    } finally {
+      await rm(lock, { force: true })
+    }
+  }
+
+  private async acquired(lock: string, stop: AbortSignal): Promise<void> {
+    let owner = ''
+    let tries = 0
+    for (let owners = 0; owners < LOCK_OWNERS; ) {
+      if (stop.aborted)
+        throw new CurfewError('ABORTED', `${this.options.name}: aborted`, { cause: stop.reason })
+      try {
+        return await (await open(lock, 'wx', 0o600)).close()
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+          throw this.unreachable('cannot be written', cause)
+      }
+      const seen = await stat(lock).then(
+        ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
+        () => '',
+      )
+      if (seen !== owner) {
+        owner = seen
+        owners++
+        tries = 0
+      } else if (++tries >= LOCK_TRIES) await rm(lock, { force: true })
+      await sleep(LOCK_PAUSE_MS)
+    }
+    throw this.unreachable('is written by others all the time')
+  }
+
+  private conflict(what: string, cause?: unknown): CurfewError {
+    const where = `${this.options.name}: ${JSON.stringify(this.options.path)}`
+    return new CurfewError('GATEWAY_CONFLICT', `${where}: ${what}`, { cause })
+  }
+
+  private unreachable(what: string, cause?: unknown): CurfewError {
+    const message = `${this.options.name}: ${JSON.stringify(this.options.path)} ${what}`
+    return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true, cause })
+  }
+}
+
+function isOurs({ tags }: KongPlugin): boolean {
+  return tags?.includes(OWNER_TAG) ?? false
+}
+
+/** The text of the file: references by id, in an order that does not depend on who came first. */
+function declarative(plugins: readonly KongPlugin[]): string {
+  const rows = [...plugins]
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map(({ consumer, route, service, consumerGroup: _group, ...rest }) => ({
+      ...rest,
+      consumer,
+      ...(route === null ? {} : { route }),
+      ...(service === null ? {} : { service }),
+    }))
+  return `${JSON.stringify({ _format_version: '3.0', _comment: MARK, plugins: rows }, null, 2)}\n`
+}
+
+/** A plugin of the file, or of a write; null for what is none. */
+function pluginOf(row: Readonly<Record<string, unknown>>): KongPlugin | null {
+  const { id, name, enabled = true, config, tags } = row
+  const reference = (field: string): string | null => {
+    const value = row[field]
+    const text = isRecord(value) ? value.id : value
+    return typeof text === 'string' ? text : null
+  }
+  if (typeof id !== 'string' || typeof name !== 'string' || typeof enabled !== 'boolean') return null
+  if (!isRecord(config) || !isTexts(tags)) return null
+  const [consumer, route, service] = [reference('consumer'), reference('route'), reference('service')]
+  return { id, name, enabled, consumer, consumerGroup: null, route, service, config, tags }
+}
