@@ -3,7 +3,7 @@ import { KeycloakGateway } from '../../enforcement/gateways/keycloak.ts'
 
 /**
  * A real Keycloak, where one runs: `CURFEW_KEYCLOAK_URL` names it, and its bootstrap administrator is `admin` with the
- * password `admin` (see docs/gateways/keycloak.md). It is no part of the usual run: the server alone is 160 MB.
+ * password `admin` (see docs/gateways/identity.md). It is no part of the usual run: the server alone is 160 MB.
  */
 export const KEYCLOAK_URL = process.env.CURFEW_KEYCLOAK_URL
 
