@@ -103,7 +103,7 @@ export async function startDecisionEndpoint(options: DecisionEndpointOptions): P
   })
   app.server.maxConnections = MAX_CONNECTIONS
   discardBodies(app)
-  const handler = (request: FastifyRequest, reply: FastifyReply): void | Promise<void> =>
+  const handler = (request: FastifyRequest, reply: FastifyReply): undefined | Promise<undefined> =>
     decide(request, reply, desk)
   // Envoy asks with the caller's method, and appends the caller's path.
   for (const url of ['/decide', '/decide/*']) app.route({ method: [...ASKING_METHODS], url, handler })
@@ -145,7 +145,7 @@ interface Asked {
 }
 
 /** Waits for nothing where the token was verified before: nearly all calls are answered from memory. */
-function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): void | Promise<void> {
+function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): undefined | Promise<undefined> {
   const { options, memory, verifier } = desk
   const now = options.clock.now()
   const asked = readHeaders(request, options)
@@ -194,7 +194,7 @@ function admit(
   question: DenyQuestion,
   shown: ShownToken | null,
   now: WallTimeMs,
-): void {
+): undefined {
   const { options } = desk
   const { principals, credentials, token } = question
   const anonymous = principals.length === 0 && credentials.length === 0 && token === null
@@ -208,7 +208,7 @@ function isFresh({ denyList, maxStaleMs }: DecisionEndpointOptions, now: WallTim
   return denyList.refreshedAt !== null && now - denyList.refreshedAt <= maxStaleMs
 }
 
-function refuse(reply: FastifyReply, desk: Desk, status: 401 | 503, reason: AnswerReason): void {
+function refuse(reply: FastifyReply, desk: Desk, status: 401 | 503, reason: AnswerReason): undefined {
   return send(reply, desk, { status, reason, ruleId: null, retryAfterSeconds: null }, null)
 }
 
@@ -272,7 +272,7 @@ const EMPTY = ['cache-control', 'no-store', 'content-length', '0'] as const
  * `shown` names a caller whose token was verified here. Answers are written by Node itself: going through the
  * framework costs as much as all the rest together.
  */
-function send(reply: FastifyReply, { options }: Desk, answer: Answer, shown: ShownToken | null): void {
+function send(reply: FastifyReply, { options }: Desk, answer: Answer, shown: ShownToken | null): undefined {
   options.answered?.(answer.status, answer.reason)
   reply.hijack()
   if (answer.status === 200) {
