@@ -73,7 +73,7 @@ export interface PartitionStore {
   control(afterSeq: number): Promise<readonly ControlRecord[]>
   /** Requests not yet taken, oldest first. */
   requests(): Promise<readonly ControlRequest[]>
-  /** Forgets requests that have become control records. */
+  /** Forgets requests that have become control records. Of none it only says, by not throwing, that the owner still owns. */
   settleRequests(ids: readonly string[]): Promise<void>
   /** Removes outbox entries with `seq` at or below the bound and control records that the position has passed. */
   trim(outboxSeq: number, controlSeq: number): Promise<void>

@@ -5,6 +5,7 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
   replay: () => import('./replay.ts'),
   latency: () => import('./latency.ts'),
   crash: () => import('./crash.ts'),
+  decide: () => import('./decide.ts'),
   nab: () => import('./public/nab.ts'),
   'nab-constants': () => import('./public/nab-constants.ts'),
   github: () => import('./public/github.ts'),

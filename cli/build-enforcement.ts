@@ -27,7 +27,6 @@ export const COVERAGE_MAP = 3
 export const SUBJECTS_MAP = 4
 
 const DENY_REFRESH_MS = 1_000
-const MAX_STALE_MS = 15_000
 
 export interface EnforcementOptions {
   readonly config: Config
@@ -140,7 +139,7 @@ async function openEndpoint(
       apiKeyHeader: null,
       subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
       failMode: endpoint.failMode,
-      maxStaleMs: MAX_STALE_MS,
+      maxStaleMs: endpoint.maxStaleSeconds * 1_000,
       answered: options.answered,
     })
   return listening('decisionEndpoint.listen', endpoint.listen, start)

@@ -50,13 +50,19 @@ export function decisionLedger(map: SharedMap): DecisionLedger {
   }
 }
 
-/** The deny list's rules in a shared map. */
+/**
+ * The deny list's rules in a shared map. Memory holds them, but they count as read only when the store has just said
+ * that this process still owns them: while it cannot be asked, somebody else may have taken over and gone on.
+ */
 export function denyListMap(map: SharedMap): TextMap {
   return {
-    entries: async () => map.entries(),
+    entries: async () => {
+      await map.confirm()
+      return map.entries()
+    },
     set: (field, body) => map.change(new Map([[field, body]]), []),
     delete: (field) => map.change(new Map(), [field]),
-    ping: async () => undefined,
+    ping: () => map.confirm(),
   }
 }
 

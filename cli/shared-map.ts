@@ -64,6 +64,11 @@ export class SharedMap {
     })
   }
 
+  /** Resolves when the store has said that this process owns the map; throws what the store throws. */
+  async confirm(): Promise<void> {
+    await this.store.settleRequests([])
+  }
+
   /** What other processes asked of the owner of this map, oldest first, and forgets it. */
   async takeRequests(): Promise<readonly ControlRequest[]> {
     const requests = await this.store.requests()

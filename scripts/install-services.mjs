@@ -10,6 +10,8 @@ export const SERVICES = [
   { program: 'redis-cli', package: 'redis-tools' },
   { program: 'haproxy', package: 'haproxy' },
   { program: 'nginx', package: 'nginx' },
+  { program: 'caddy', package: 'caddy' },
+  { program: 'pip3', package: 'python3-pip' },
   { program: 'chromium', package: 'chromium' },
   { program: 'luajit', package: 'luajit' },
   { program: 'curl', package: 'curl' },
@@ -89,6 +91,19 @@ async function installKafka() {
   }
 }
 
+async function installEnvoy() {
+  const script = new URL('./envoy-binary.mjs', import.meta.url)
+  if (!existsSync(script)) return
+  try {
+    const { envoyProgram } = await import(script.href)
+    await envoyProgram()
+  } catch (error) {
+    process.stderr.write(
+      `Envoy cannot be fetched, its test is left out: ${error instanceof Error ? error.message : error}\n`,
+    )
+  }
+}
+
 /**
  * Installs what is missing where that is wanted, else says what would. Never throws: a test whose service
  * is missing skips, and with CI=true a skip is a failure.
@@ -111,6 +126,7 @@ export async function prepareServices() {
     }
   }
   await installKafka()
+  await installEnvoy()
 }
 
 // The path may lead through a link; a module that is imported must not run.

@@ -206,7 +206,9 @@ export class EmbeddedPartition implements PartitionStore {
   }
 
   async settleRequests(ids: readonly string[]): Promise<void> {
-    await this.#submit(() => ({ records: [encodeChange({ type: 'settle', ids })], result: undefined }))
+    // None to settle only asks who owns the partition.
+    const records = ids.length === 0 ? [] : [encodeChange({ type: 'settle', ids })]
+    await this.#submit(() => ({ records, result: undefined }))
   }
 
   async trim(outboxSeq: number, controlSeq: number): Promise<void> {

@@ -337,6 +337,13 @@ export const decisionEndpointSchema = Type.Optional(
         description:
           'What happens to callers that are not on the deny list while the list cannot be refreshed: let through (`open`) or refuse (`closed`). Those on it are refused either way.',
       }),
+      maxStaleSeconds: count({
+        default: 15,
+        minimum: 1,
+        maximum: 3_600,
+        unit: 'seconds',
+        description: 'How long the list may go without a word from the store before `failMode` decides.',
+      }),
       keys: Type.Array(Type.Union([secretKey, pemKey, jwksKey]), {
         default: [],
         maxItems: 32,

@@ -77,7 +77,24 @@ function scopeKey(scope: Scope): string {
   }
 }
 
-function questionKeys({ token, principals, credentials }: DenyQuestion): string[] {
+interface AskedKeys {
+  readonly all: readonly string[]
+  readonly holders: readonly string[]
+}
+
+/** Keys are hashes, and one question is asked twice a call and kept with its token: each is worked out once. */
+const KEYS = new WeakMap<DenyQuestion, AskedKeys>()
+
+function questionKeys(question: DenyQuestion): AskedKeys {
+  const known = KEYS.get(question)
+  if (known !== undefined) return known
+  const holders = question.principals.map(({ kind, id }) => `holder:${hashOf(kind, id)}`)
+  const keys = { all: allKeys(question), holders }
+  KEYS.set(question, keys)
+  return keys
+}
+
+function allKeys({ token, principals, credentials }: DenyQuestion): readonly string[] {
   const keys: string[] = []
   if (token !== null) {
     if (token.jti !== null) keys.push(`token:${tokenKey(token.iss, token.jti)}`)
@@ -108,6 +125,8 @@ function refusalOf(rule: Rule): DenyAnswer {
   return answer(401, rule.scope.kind === 'subject' ? 'subject-revoked' : 'token-revoked')
 }
 
+const NONE: readonly Entry[] = []
+
 const STRENGTH: Readonly<Record<Rule['action'], number>> = {
   throttle: 0,
   block: 1,
@@ -129,6 +148,7 @@ export class DenyIndex {
 
   /** Adds a rule or replaces the one with its id; an unchanged rule keeps its count of admitted calls. */
   put(rule: Rule): void {
+    if (this.byId.get(rule.id)?.rule === rule) return
     const content = JSON.stringify([rule.action, rule.scope, rule.limit, rule.until, rule.holder])
     if (this.byId.get(rule.id)?.content === content) return
     this.remove(rule.id)
@@ -166,21 +186,20 @@ export class DenyIndex {
    * this: a forged claim can only refuse the forger.
    */
   refusal(question: DenyQuestion, now: WallTimeMs): DenyAnswer | null {
-    const entries = this.live(question, now)
-    const strongest = entries
+    const strongest = this.live(question, now)
       .filter((entry) => entry.throttle === null)
       .sort((a, b) => STRENGTH[b.rule.action] - STRENGTH[a.rule.action])[0]
     if (strongest !== undefined) return refusalOf(strongest.rule)
+    if (question.token === null || !unidentifiable(question.token)) return null
     const held = this.holding(question, now)
-    if (held !== undefined && question.token !== null && unidentifiable(question.token)) {
-      return { status: 401, reason: 'unidentifiable-token', ruleId: held.rule.id, retryAfterSeconds: null }
-    }
-    return null
+    if (held === undefined) return null
+    return { status: 401, reason: 'unidentifiable-token', ruleId: held.rule.id, retryAfterSeconds: null }
   }
 
   /** Counts the call against the throttles on its caller. Ask once per call, with claims that are verified. */
   admit(question: DenyQuestion, now: WallTimeMs): DenyAnswer {
     const throttled = this.live(question, now).filter((entry) => entry.throttle !== null)
+    if (throttled.length === 0) return ALLOWED
     let longest: { readonly entry: Entry; readonly waitMs: number } | null = null
     for (const entry of throttled) {
       const waitMs = entry.throttle!.waitMs(now)
@@ -195,8 +214,9 @@ export class DenyIndex {
     return { status: 429, reason: 'throttled', ruleId: entry.rule.id, retryAfterSeconds }
   }
 
-  private live(question: DenyQuestion, now: WallTimeMs): Entry[] {
-    return this.found(question, now).filter((entry) => covers(entry.rule, question.token))
+  private live(question: DenyQuestion, now: WallTimeMs): readonly Entry[] {
+    const found = this.found(question, now)
+    return found.length === 0 ? NONE : found.filter((entry) => covers(entry.rule, question.token))
   }
 
   /** A rule on the caller itself or on some token of it, whatever the age of this token. */
@@ -206,18 +226,26 @@ export class DenyIndex {
         rule.scope.kind === 'subject' || rule.scope.kind === 'principal' || rule.scope.kind === 'credential',
     )
     if (onCaller !== undefined) return onCaller
-    return this.at(
-      question.principals.map(({ kind, id }) => `holder:${hashOf(kind, id)}`),
-      now,
-    )[0]
+    return this.byId.size === 0 ? undefined : this.at(questionKeys(question).holders, now)[0]
   }
 
-  private found(question: DenyQuestion, now: WallTimeMs): Entry[] {
-    return this.byId.size === 0 ? [] : this.at(questionKeys(question), now)
+  private found(question: DenyQuestion, now: WallTimeMs): readonly Entry[] {
+    return this.byId.size === 0 ? NONE : this.at(questionKeys(question).all, now)
   }
 
-  private at(keys: readonly string[], now: WallTimeMs): Entry[] {
-    return keys.flatMap((key) => (this.byKey.get(key) ?? []).filter(({ rule }) => rule.until > now))
+  /** Nearly every call is about nobody on the list, so that answer costs nothing but the look-ups. */
+  private at(keys: readonly string[], now: WallTimeMs): readonly Entry[] {
+    let found: Entry[] | null = null
+    for (const key of keys) {
+      const entries = this.byKey.get(key)
+      if (entries === undefined) continue
+      for (const entry of entries) {
+        if (entry.rule.until <= now) continue
+        if (found === null) found = [entry]
+        else found.push(entry)
+      }
+    }
+    return found ?? NONE
   }
 }
 

@@ -53,10 +53,19 @@ export interface TextMap {
   ping(stop: AbortSignal): Promise<void>
 }
 
-/** Keeps the deny list in a shared map, one field per decision id. */
+/** Keeps the deny list in a shared map, one field per decision id. A text is read once however often it is loaded. */
 export function textMapDenyStore(map: TextMap): DenyStore {
+  let read = new Map<string, { readonly text: string; readonly rule: Rule }>()
   return {
-    load: async (stop) => [...(await map.entries(stop))].map(([id, text]) => parseRule(id, text)),
+    load: async (stop) => {
+      const now = new Map<string, { readonly text: string; readonly rule: Rule }>()
+      for (const [id, text] of await map.entries(stop)) {
+        const before = read.get(id)
+        now.set(id, before?.text === text ? before : { text, rule: parseRule(id, text) })
+      }
+      read = now
+      return Array.from(now.values(), ({ rule }) => rule)
+    },
     put: (rule, stop) => map.set(rule.id, JSON.stringify({ layout: 1, ...rule }), stop),
     remove: (id, stop) => map.delete(id, stop),
     check: (stop) => map.ping(stop),

@@ -49,6 +49,9 @@ export class DenyList implements GatewayAdapter {
   private readonly index = new DenyIndex()
   /** Changes made here while a load was under way, applied over its result: null is a removal. */
   private readonly loading = new Set<Map<string, Rule | null>>()
+  /** In force here and not in the store yet: what a store that is lost or full does not know is refused all the same. */
+  private readonly unsaved = new Map<string, Rule>()
+  private readonly saving = new Set<Rule>()
   private refreshed: WallTimeMs | null = null
 
   constructor(options: DenyListOptions) {
@@ -72,8 +75,11 @@ export class DenyList implements GatewayAdapter {
     return this.index.size
   }
 
+  /** What is refused here: the store's rules, and those that it has not taken yet. */
   async list(stop: AbortSignal): Promise<readonly Rule[]> {
-    return this.ask(stop, () => this.store.load(stop))
+    const stored = await this.ask(stop, () => this.store.load(stop))
+    if (this.unsaved.size === 0) return stored
+    return [...stored.filter((rule) => !this.unsaved.has(rule.id)), ...this.unsaved.values()]
   }
 
   async put(rule: Rule, stop: AbortSignal): Promise<void> {
@@ -89,12 +95,34 @@ export class DenyList implements GatewayAdapter {
     }
     // In force here before it is durable: until then the caller's retry covers a crash, and refusing waits for no disk.
     this.index.put(rule)
+    this.unsaved.set(rule.id, rule)
     for (const changes of this.loading) changes.set(rule.id, rule)
-    await this.ask(stop, () => this.store.put(rule, stop))
+    await this.ask(stop, () => this.save(rule, stop))
+  }
+
+  private async save(rule: Rule, stop: AbortSignal): Promise<void> {
+    this.saving.add(rule)
+    try {
+      await this.store.put(rule, stop)
+      if (this.unsaved.get(rule.id) === rule) this.unsaved.delete(rule.id)
+    } finally {
+      this.saving.delete(rule)
+    }
+  }
+
+  /** Tries again what the store would not take, and forgets what has ended. */
+  private resave(stop: AbortSignal): void {
+    const now = this.clock.now()
+    for (const rule of this.unsaved.values()) {
+      if (rule.until <= now) this.unsaved.delete(rule.id)
+      // A failure shows in the next refresh, which tries again.
+      else if (!this.saving.has(rule)) this.save(rule, stop).catch(() => undefined)
+    }
   }
 
   async remove(id: string, stop: AbortSignal): Promise<void> {
     await this.ask(stop, () => this.store.remove(id, stop))
+    this.unsaved.delete(id)
     this.index.remove(id)
     for (const changes of this.loading) changes.set(id, null)
   }
@@ -116,6 +144,7 @@ export class DenyList implements GatewayAdapter {
         else this.index.put(rule)
       }
       this.refreshed = asked
+      this.resave(stop)
     } finally {
       this.loading.delete(changes)
     }

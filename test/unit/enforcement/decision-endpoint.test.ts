@@ -96,6 +96,32 @@ describe('the decision endpoint', () => {
     expect(answer.headers.get('x-curfew-decision')).toBeNull()
   })
 
+  it('believes a token that it has verified, but not beyond its end, and only that one', async () => {
+    const { denyList, withToken } = await start()
+    const token = await signed({ exp: NOW_S + 30 })
+    expect((await withToken(token)).status).toBe(200)
+    expect((await withToken(token)).headers.get('x-curfew-subject')).toBe('alice')
+    const forged = await signed({ exp: NOW_S + 30 }, new TextEncoder().encode('f'.repeat(32)))
+    expect((await withToken(forged)).status).toBe(401)
+    nowMs += 34_000
+    await denyList.refresh(never)
+    expect((await withToken(token)).status).toBe(200)
+    nowMs += 1_000
+    expect(await (await withToken(token)).json()).toEqual({ error: 'expired' })
+  })
+
+  it('refuses and throttles a token that it has verified before', async () => {
+    const { denyList, withToken } = await start()
+    const token = await signed()
+    expect((await withToken(token)).status).toBe(200)
+    const limit = { requests: 1, windowSeconds: 10 }
+    await denyList.put(rule('throttle', { kind: 'principal', principal: alice }, limit), never)
+    expect([(await withToken(token)).status, (await withToken(token)).status]).toEqual([200, 429])
+    await denyList.put(rule('revoke-token', { kind: 'token', iss: ISS, jti: 'j1' }), never)
+    const refused = await withToken(token)
+    expect([refused.status, refused.headers.get('x-curfew-subject')]).toEqual([401, 'alice'])
+  })
+
   it('asks the deny list before it looks at the signature, and marks the refusal as ours', async () => {
     const { denyList, withToken } = await start()
     await denyList.put(rule('revoke-token', { kind: 'token', iss: ISS, jti: 'j1' }), never)

@@ -251,3 +251,32 @@ describe('a deny list whose store', () => {
     expect(() => parseRule('dec_block', '{')).toThrow(/not JSON/)
   })
 })
+
+describe('a store that takes nothing', () => {
+  class FullStore extends MemoryDenyStore {
+    full = true
+    override put(one: Rule): Promise<void> {
+      return this.full ? Promise.reject(new Error('OOM')) : super.put(one)
+    }
+  }
+
+  it('does not make a refresh forget a rule, which is saved when there is room and lifted when nobody wants it', async () => {
+    const store = new FullStore()
+    const deny = list(store)
+    const revoked = rule('revoke-token', { kind: 'token', iss: ISS, jti: 'j1' })
+    await expect(deny.put(revoked, never)).rejects.toThrow('OOM')
+    await deny.refresh(never)
+    expect(deny.decide(asking({}), at(0)).status).toBe(401)
+    expect(await deny.list(never)).toEqual([revoked])
+    expect(await store.load()).toEqual([])
+    store.full = false
+    await deny.refresh(never)
+    expect(await store.load()).toEqual([revoked])
+    store.full = true
+    const blocked = rule('block', { kind: 'subject', iss: ISS, sub: 'bob', notBefore: null })
+    await expect(deny.put(blocked, never)).rejects.toThrow('OOM')
+    await deny.remove(blocked.id, never)
+    await deny.refresh(never)
+    expect(await deny.list(never)).toEqual([revoked])
+  })
+})
