@@ -24,12 +24,17 @@ const drills = Array.from({ length: 26 }, (_, day) =>
   burst(CANARY, MONDAY + day * DAY_MS + 2 * HOUR_MS, 40, 50, { records: 25 }),
 )
 
+const TICK_MS = 600_000
+
 function play(calls: readonly (typeof thief)[]) {
   const engine = partition({ modes: [{ mode: 'enforce' }] })
   const outputs: Output[] = []
   const scores: (number | null)[] = []
   const sorted = calls.flat().sort((a, b) => a.time - b.time)
+  let ticked = 0
   for (const event of sorted) {
+    // Time passes by itself, as it does live, whether anybody calls or not.
+    for (ticked ||= MONDAY - TICK_MS; ticked + TICK_MS <= event.time; ticked += TICK_MS) engine.tick(ticked + TICK_MS)
     const { surprise } = engine.step(event)
     if (!isCanary(event.principal)) scores.push(surprise)
     outputs.push(...engine.book.outputs.splice(0))
