@@ -101,12 +101,13 @@ export class Drill {
   }
 
   #report(broken: readonly BrokenLink[], left: string | null): DrillReport {
+    const decidedMs = earlier(this.#decidedMs, this.#decision === null ? null : this.#refusedMs)
     return {
       broken,
       calls: this.#calls,
       action: this.#decision?.decision.action ?? null,
-      detectedMs: this.#detectedMs,
-      decidedMs: this.#decidedMs,
+      detectedMs: earlier(this.#detectedMs, decidedMs),
+      decidedMs,
       refusedMs: this.#refusedMs,
       releasedMs: this.#releasedMs,
       told: this.#told,
@@ -211,8 +212,7 @@ export class Drill {
         this.#decision ??= (await curfew.decisions()).find(this.#isNew) ?? null
         if (this.#decision !== null) this.#decidedMs ??= now() - this.#start
         this.#incident ??= await curfew.incident()
-        // What was decided was detected, although incidents show a second later.
-        if (this.#incident !== null || this.#decision !== null) this.#detectedMs ??= now() - this.#start
+        if (this.#incident !== null) this.#detectedMs ??= now() - this.#start
       } catch {
         // A Curfew that does not answer is found out when the time is over.
       }
@@ -296,4 +296,9 @@ export class Drill {
     }
     return false
   }
+}
+
+/** Steps show late, in any order: what a later one shows was true by then. */
+function earlier(own: number | null, later: number | null): number | null {
+  return own === null || later === null ? (own ?? later) : Math.min(own, later)
 }

@@ -59,7 +59,8 @@ class World {
     }
     if (path.endsWith('/close')) this.incident = false
     if (path.endsWith('/release') && !this.faults.has('stuck')) this.held = false
-    if (path.startsWith('/v1/incidents')) return { items: this.incident ? [incidents[0]] : [], nextCursor: null }
+    if (path.startsWith('/v1/incidents'))
+      return { items: this.incident ? [incidents[0]] : [], nextCursor: null }
     const decision = { ...decisions[0]!.decision, id: `dec_${this.decided}`, action: 'throttle' }
     const entity = { type: 'principal', id: CONFIG.principal }
     const status = this.held ? 'in-force' : 'released'

@@ -34,7 +34,8 @@ function play(calls: readonly (typeof thief)[]) {
   let ticked = 0
   for (const event of sorted) {
     // Time passes by itself, as it does live, whether anybody calls or not.
-    for (ticked ||= MONDAY - TICK_MS; ticked + TICK_MS <= event.time; ticked += TICK_MS) engine.tick(ticked + TICK_MS)
+    for (ticked ||= MONDAY - TICK_MS; ticked + TICK_MS <= event.time; ticked += TICK_MS)
+      engine.tick(ticked + TICK_MS)
     const { surprise } = engine.step(event)
     if (!isCanary(event.principal)) scores.push(surprise)
     outputs.push(...engine.book.outputs.splice(0))
