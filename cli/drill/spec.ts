@@ -21,7 +21,7 @@ export const drill: CommandSpec = {
   examples: [
     { command: 'curfew drill --config curfew.yaml', effect: 'drills once' },
     {
-      command: 'curfew drill --config curfew.yaml --json >> drills.ndjson',
+      command: 'curfew drill --config curfew.yaml --json',
       effect: 'the same from a timer, for a record over time',
     },
   ],

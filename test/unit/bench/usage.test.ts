@@ -31,7 +31,9 @@ describe('the command line of the benchmarks', () => {
     expect([['--help'], ['--runs', '2', '-h'], ['--runs', '2']].map(asksForHelp)).toEqual([true, true, false])
   })
 
-  it('ends with 2 for an unknown option and with 0 for help, without measuring', async () => {
+  it('ends with 2 for an unknown option and with 0 for help, without measuring', {
+    timeout: 60_000,
+  }, async () => {
     const compiled = await compileProgram()
     try {
       const run = (...args: string[]) =>

@@ -59,7 +59,7 @@ describe('the canary of the drill', () => {
     expect(isCanary({ ...CANARY, label: `${CANARY_NAME}-2` })).toBe(false)
   })
 
-  it('is throttled after a few calls, and never revoked however often it drills', () => {
+  it('is throttled after a few calls, and never revoked however often it drills', { timeout: 60_000 }, () => {
     const { outputs } = play([...others, ...drills])
     const decided = about(outputs, true).flatMap((o) => (o.kind === 'decision' ? [o.decision.action] : []))
     expect(decided.length).toBeGreaterThanOrEqual(drills.length)
@@ -73,7 +73,7 @@ describe('the canary of the drill', () => {
     expect(opened?.reasons).toHaveLength(1)
   })
 
-  it('changes no score, incident, decision or sum of anybody else', () => {
+  it('changes no score, incident, decision or sum of anybody else', { timeout: 60_000 }, () => {
     const alone = play([...others, thief])
     const drilled = play([...others, thief, ...drills])
     expect(drilled.scores).toEqual(alone.scores)
