@@ -1,4 +1,5 @@
 import { CurfewError } from '../core/errors.ts'
+import { asksForHelp, checkOptions, usageText } from './usage.ts'
 
 const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>> = {
   parse: () => import('./parse.ts'),
@@ -22,19 +23,23 @@ const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): P
 
 /**
  * `npm run bench -- NAME [options]`: one benchmark; its last line on standard output is JSON. Exit code 2,
- * with one line that says why, for bad usage, an absent data file or a damaged result file.
+ * with one line that says why, for bad usage, an absent data file or a damaged result file. `--help` only prints.
  */
 const [name, ...args] = process.argv.slice(2)
 const load = name === undefined ? undefined : BENCHMARKS[name]
-if (load === undefined) {
+if (name === '--help' || name === '-h') {
+  process.stdout.write(Object.keys(BENCHMARKS).map(usageText).join(''))
+} else if (name === undefined || load === undefined) {
   process.stderr.write(
     `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [options]; see docs/benchmarks.md\n`,
   )
   process.exitCode = 2
+} else if (asksForHelp(args)) {
+  process.stdout.write(usageText(name))
 } else {
-  const benchmark = await load()
   try {
-    await benchmark.run(args)
+    checkOptions(name, args)
+    await (await load()).run(args)
   } catch (error) {
     if (!(error instanceof CurfewError) || error.code !== 'USAGE') throw error
     process.stderr.write(`bench: ${error.message}\n`)

@@ -61,8 +61,10 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 function detectorsOption(args: readonly string[]): readonly string[] {
-  const at = args.indexOf('--detectors')
-  return at < 0 ? DETECTORS.map(({ name }) => name) : (args[at + 1] ?? '').split(',')
+  const at = args.findIndex((a) => a === '--detectors' || a.startsWith('--detectors='))
+  if (at < 0) return DETECTORS.map(({ name }) => name)
+  const text = args[at]!.includes('=') ? args[at]!.split('=')[1] : args[at + 1]
+  return (text ?? '').split(',')
 }
 
 /** The defaults, but for the detectors. A strict subset of YAML is JSON. */

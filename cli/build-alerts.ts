@@ -8,6 +8,8 @@ import type { StateStore } from '../baseline/store.ts'
 import type { Clock } from '../core/time.ts'
 import type { Enforcer } from '../enforcement/enforcer.ts'
 import { isLive } from '../enforcement/ledger.ts'
+import type { ChannelView } from '../engine/control-plane.ts'
+import { scrubText } from '../ingest/scrub.ts'
 import { DELIVERIES_MAP } from './build-enforcement.ts'
 import type { ChannelConfig, Config } from './config/schema.ts'
 import { deliveryLedger } from './ledgers.ts'
@@ -57,6 +59,16 @@ export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Pro
       await map.close()
     },
   }
+}
+
+/** How delivery to each channel goes, as people see it. */
+export function channelsOf(dispatcher: Dispatcher): readonly ChannelView[] {
+  return dispatcher.status().map(({ sink, queued, sent, lastError }) => ({
+    name: sink,
+    waiting: queued,
+    sent,
+    lastError: lastError === null ? null : scrubText(lastError),
+  }))
 }
 
 function sinkOf(channel: ChannelConfig, clock: Clock): AlertSink {

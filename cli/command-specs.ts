@@ -1,5 +1,6 @@
 import type { CommandSpec, FlagSpec } from './command.ts'
 import { config, NONE, USAGE_EXIT } from './command-parts.ts'
+import { drill } from './drill/spec.ts'
 import { format, formats, formatsTry } from './format-specs.ts'
 
 const requiredConfig: FlagSpec = {
@@ -357,6 +358,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   panic,
   resume,
   sweep,
+  drill,
   explain,
   forget,
   backfill,

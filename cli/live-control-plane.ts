@@ -8,6 +8,7 @@ import type {
   Actor,
   AuditView,
   ChangeResult,
+  ChannelView,
   ControlPlane,
   CoverageView,
   DecisionStatusName,
@@ -39,6 +40,7 @@ export interface LiveControlPlaneOptions {
   readonly audit: AuditLog
   readonly clock: Clock
   readonly readiness: () => Promise<readonly ReadinessCheck[]>
+  readonly channels: () => readonly ChannelView[]
   readonly coverage: () => CoverageView
   readonly forgetting: Pick<Forgetting, 'ask'>
   /** Key of the hashes under which profiles are stored. */
@@ -78,6 +80,10 @@ class LiveControlPlane implements ControlPlane {
 
   readiness(): Promise<readonly ReadinessCheck[]> {
     return this.options.readiness()
+  }
+
+  async channels(): Promise<readonly ChannelView[]> {
+    return this.options.channels()
   }
 
   async coverage(): Promise<CoverageView> {

@@ -15,7 +15,7 @@ import { DetectWorker, type Logger } from '../engine/worker.ts'
 import type { DeadLetters } from '../ingest/dead-letters.ts'
 import type { HttpSource } from '../ingest/sources/http-source.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
-import { type Alerts, openAlerts } from './build-alerts.ts'
+import { type Alerts, channelsOf, openAlerts } from './build-alerts.ts'
 import { CoverageReporter, openCoverage, watchOutside } from './build-coverage.ts'
 import { type Enforcement, openEnforcement } from './build-enforcement.ts'
 import { openSubjects, type Subjects } from './build-forgetting.ts'
@@ -237,6 +237,7 @@ export class Service {
       audit,
       clock,
       readiness: () => this.readiness(),
+      channels: () => channelsOf(this.alerts!.dispatcher),
       coverage: () => this.coverage!.view(),
       forgetting: this.forgetting!,
       identityKey: identityKeyOf(config),

@@ -144,6 +144,17 @@ export interface ReadinessCheck {
   readonly detail: string
 }
 
+/** How the delivery of alerts to one channel goes; counted since the process started. */
+export interface ChannelView {
+  readonly name: string
+  /** Messages that wait to be sent. */
+  readonly waiting: number
+  /** Messages that the channel took, edits included. */
+  readonly sent: number
+  /** Why the last attempt failed; null after a success. */
+  readonly lastError: string | null
+}
+
 /** How completely a source, or one gateway of it, is seen. */
 export interface FeedView {
   readonly source: string
@@ -200,6 +211,7 @@ export interface ForgettingView {
 /** What the admin API may ask and change. Every change is audited by the implementation before it takes effect. */
 export interface ControlPlane {
   readiness(): Promise<readonly ReadinessCheck[]>
+  channels(): Promise<readonly ChannelView[]>
   coverage(): Promise<CoverageView>
   principals(
     query: PageQuery & { readonly search?: string; readonly state?: PrincipalState },

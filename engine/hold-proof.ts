@@ -73,3 +73,9 @@ function getsThrough(issued: IssuedDecision, at: number): boolean {
   issued.window.served++
   return issued.window.served > WINDOW_SLACK * Math.ceil((requests * seconds) / windowSeconds)
 }
+
+/** Whether a surprising call that was served speaks against the decision in force: at once where nothing is enforced. */
+export function countsAsAttempt(incident: Incident, at: number): boolean {
+  const last = incident.issued.at(-1)
+  return last === undefined || last.mode !== 'enforce' || at > last.at + GRACE_MS
+}

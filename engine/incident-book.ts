@@ -1,9 +1,10 @@
 import type { Action, Decision, HoldProof, Scope } from '../core/decision.ts'
-import { entityId, type Principal, profileKey } from '../core/event.ts'
+import { type AccessEvent, entityId, type Principal, profileKey } from '../core/event.ts'
 import { type Forgotten, nameless } from '../core/forgotten.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
 import { DAY_MS, HOUR_MS, isoTime, SECOND_MS } from '../core/time.ts'
+import { proofsOf } from './hold-proof.ts'
 import { type Incident, isHeld, MAX_TRANSITIONS, staleAt } from './incident.ts'
 import { allowedBy, modeFor } from './modes.ts'
 import type { Step } from './policy.ts'
@@ -126,6 +127,12 @@ export class IncidentBook {
       events: incident.events,
       ...(reminder === '' ? {} : { reminder: true }),
     }
+  }
+
+  /** Says what a call of a restricted caller shows about the decisions on it. */
+  prove(incident: Incident, event: AccessEvent, at: number): void {
+    if (incident.rung === 0) return
+    for (const proof of proofsOf(incident, event, at)) this.outputs.push({ kind: 'proof', proof })
   }
 
   /**

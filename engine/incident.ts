@@ -261,3 +261,8 @@ export function stands(incident: Incident, at: number, ended: readonly string[])
       mode !== 'observe' && action !== 'release' && holdUntil > at && !ended.includes(id),
   )
 }
+
+/** Whether ordinary calls are learnt: not while their caller is under suspicion, unless that has lasted too long. */
+export function teaches(incident: Incident | undefined): boolean {
+  return incident === undefined || incident.stale
+}

@@ -6,6 +6,7 @@ import type { Learning } from '../baseline/windows.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { Reason, VerdictPart } from '../core/opinion.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../detectors/detector.ts'
+import { CANARY_DETECTOR, CANARY_PART, CANARY_REASON } from './canary.ts'
 import { combine } from './combine.ts'
 
 interface MutablePart {
@@ -69,6 +70,12 @@ export class Judge {
     return combine(this.parts)
   }
 
+  /** Takes a call of the drill's canary in place of a judgement: the detectors are not asked. */
+  sound(): void {
+    this.parts.length = 0
+    this.parts.push({ ...CANARY_PART })
+  }
+
   /** Lets every detector take the last call as normal. */
   learn(event: AccessEvent, profile: ProfileView, { prior, sums }: Learning, newHour: boolean): void {
     const question = this.ask(event, profile, prior, newHour)
@@ -89,6 +96,7 @@ export class Judge {
   ): { reasons: Reason[]; parts: VerdictPart[] } {
     const question = this.ask(event, profile, prior, false)
     const parts = this.parts.map((p) => ({ ...p })).sort((a, b) => b.surprise - a.surprise)
+    if (parts[0]?.detector === CANARY_DETECTOR) return { reasons: [CANARY_REASON], parts }
     const total = parts.reduce((sum, p) => sum + p.weight * p.surprise, 0)
     const reasons: Reason[] = []
     const weight = isStale(profile) ? STALE_WEIGHT : 1

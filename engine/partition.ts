@@ -2,14 +2,15 @@ import { CORE, DERIVED } from '../baseline/layout.ts'
 import { derive } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { acceptQuarantine, count, markStale, resetTainted, taint, trustAgain } from '../baseline/windows.ts'
-import { type AccessEvent, entityId, type Principal, profileKey } from '../core/event.ts'
-import { hashOf } from '../core/hash.ts'
+import { isCanary } from '../core/canary.ts'
+import { type AccessEvent, type Principal, profileKey } from '../core/event.ts'
 import { DAY_MS } from '../core/time.ts'
 import type { UnreadableLines } from '../core/unreadable.ts'
 import type { Detector } from '../detectors/detector.ts'
+import { CANARY_SURPRISE, noteCanary } from './canary.ts'
 import { Doorstep } from './doorstep.ts'
 import { DuplicateFilter } from './duplicates.ts'
-import { GRACE_MS, proofsOf } from './hold-proof.ts'
+import { countsAsAttempt } from './hold-proof.ts'
 import {
   addEvidence,
   addLines,
@@ -18,6 +19,7 @@ import {
   noteEvidenceTime,
   openIncident,
   openLinesIncident,
+  teaches,
 } from './incident.ts'
 import { IncidentBook } from './incident-book.ts'
 import { Judge } from './judge.ts'
@@ -196,12 +198,16 @@ export class Partition {
     const { active } = population
     residents.touch(slot)
     const view = residents.slab.at(slot)
+    if (isCanary(event.principal)) {
+      this.alarm(event, view, at, population, incident)
+      return
+    }
     if (isLate(view, at)) this.late++
     const newHour = bookTime(view, at, population, incident?.quarantine ?? null)
     if (incident !== undefined) {
       // Windows that closed may have gone into its quarantine, surprising call or not.
       this.book.touch(incident, this.settings)
-      this.prove(incident, event, at)
+      this.book.prove(incident, event, at)
     }
     const served = event.refusedBy === null && (event.status === null || event.status < 400)
     count(view, served ? (event.records ?? 0) : 0, served ? (event.responseBytes ?? 0) : 0)
@@ -221,6 +227,22 @@ export class Partition {
     else if (teaches(incident)) judge.learn(event, view, population.learning, newHour)
   }
 
+  /** A call of the drill's canary: an alarm, and a lesson for nobody. */
+  private alarm(
+    event: AccessEvent,
+    view: ProfileView,
+    at: number,
+    population: Population,
+    open: Incident | undefined,
+  ): void {
+    noteCanary(view, at)
+    if (open !== undefined) this.book.prove(open, event, at)
+    this.judge.sound()
+    this.outcome.surprise = CANARY_SURPRISE
+    this.outcome.calibration = population.active.calibration
+    this.hostile(event, view, at, CANARY_SURPRISE, population, open)
+  }
+
   private hostile(
     event: AccessEvent,
     view: ProfileView,
@@ -230,7 +252,7 @@ export class Partition {
     open: Incident | undefined,
   ): void {
     const { active } = population
-    const incident = open ?? openIncident(event, at, this.nameOf(event))
+    const incident = open ?? openIncident(event, at, this.residents.nameOf(event))
     if (open === undefined) this.book.add(profileKey(event.tenant, event.principal), incident)
     addEvidence(incident, event, at)
     if (!incident.stale) {
@@ -261,27 +283,14 @@ export class Partition {
     if (step !== null) this.book.decide(incident, step, this.settings, at, this.sharesName)
   }
 
-  /** How people tell a caller from all others: by its name, and by a hash of its id where two share the name. */
-  private nameOf({ tenant, principal }: AccessEvent): string {
-    const name = entityId(principal)
-    if (!this.residents.sharesLabel(tenant, principal)) return name
-    return `${name} (${hashOf(principal.kind, principal.id).slice(0, 8)})`
-  }
-
   /** A refused call of a held caller: demand, never evidence; enough of them take the next rung. */
   private attempt(incident: Incident, event: AccessEvent, at: number, slot: number): void {
     if (incident.rung < TOKEN_REVOKED) incident.attempts++
-    this.prove(incident, event, at)
+    this.book.prove(incident, event, at)
     incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
     noteEvidenceTime(incident, event, at)
     this.climb(incident, event, this.residents.slab.at(slot), at)
     this.book.touch(incident, this.settings)
-  }
-
-  /** Says what a call of a restricted caller shows about the decisions on it. */
-  private prove(incident: Incident, event: AccessEvent, at: number): void {
-    if (incident.rung === 0) return
-    for (const proof of proofsOf(incident, event, at)) this.book.outputs.push({ kind: 'proof', proof })
   }
 
   /** Event time passes: knowledge boundaries, due resolutions, the daily sweep. */
@@ -385,15 +394,4 @@ export class Partition {
     this.book.touch(incident, this.settings)
     return true
   }
-}
-
-/** Whether ordinary calls are learnt: not while their caller is under suspicion, unless that has lasted too long. */
-function teaches(incident: Incident | undefined): boolean {
-  return incident === undefined || incident.stale
-}
-
-/** Whether a surprising call that was served speaks against the decision in force: at once where nothing is enforced. */
-function countsAsAttempt(incident: Incident, at: number): boolean {
-  const last = incident.issued.at(-1)
-  return last === undefined || last.mode !== 'enforce' || at > last.at + GRACE_MS
 }

@@ -3,7 +3,8 @@ import { CORE } from '../baseline/layout.ts'
 import type { PriorSums } from '../baseline/prior.ts'
 import { ProfileSlab } from '../baseline/slab.ts'
 import { leavePrior } from '../baseline/windows.ts'
-import { type Principal, profileKey } from '../core/event.ts'
+import { type AccessEvent, entityId, type Principal, profileKey } from '../core/event.ts'
+import { hashOf } from '../core/hash.ts'
 import { DAY_MS } from '../core/time.ts'
 
 /** A caller with fewer events is a newcomer: dropped first when idle, never kept at the cost of others. */
@@ -89,6 +90,13 @@ export class Residents {
         owner.principal.kind === kind &&
         owner.tenant === tenant,
     )
+  }
+
+  /** How people tell a caller from all others: by its name, and by a hash of its id where two share the name. */
+  nameOf({ tenant, principal }: Pick<AccessEvent, 'tenant' | 'principal'>): string {
+    const name = entityId(principal)
+    if (!this.sharesLabel(tenant, principal)) return name
+    return `${name} (${hashOf(principal.kind, principal.id).slice(0, 8)})`
   }
 
   ownerOf(slot: number): ProfileOwner {

@@ -1,4 +1,5 @@
 import type { Reason } from '../core/opinion.ts'
+import { CANARY_DETECTOR } from './canary.ts'
 import { type Incident, UNREADABLE_LINES } from './incident.ts'
 
 const SPANS: Record<string, string> = {
@@ -18,6 +19,8 @@ const RECORDS_FIRST = 0.7
 export function summarise(incident: Incident): string {
   const lines = incident.reasons.find((r) => r.detector === UNREADABLE_LINES)
   if (lines !== undefined) return `${incident.entity.id}: ${linesText(lines)}`
+  if (incident.detectors.includes(CANARY_DETECTOR))
+    return `${incident.entity.id}: a drill, or somebody who uses the drill's credential`
   const volume = mostTelling(
     incident.reasons.filter((r) => r.detector === 'volume' || r.detector === 'burst'),
   )

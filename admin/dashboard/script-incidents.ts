@@ -49,6 +49,19 @@ function rangeMark(reason) {
     svg('circle', { class: 'observed', cx: x(reason.observed), cy: 11, r: 5 }))
 }
 
+/** What is new to a caller has no size: what is told is how often it does so. */
+const SHARE_OF_CALLS = 'share of calls'
+
+function shareWords(share) { return share < 0.01 ? 'less than 1 %' : Math.round(share * 100) + ' %' }
+
+function whyCells(r) {
+  if (r.unit === SHARE_OF_CALLS) return [num('new here'), num('usually in ' + shareWords(r.expected) + ' of its calls'), num('–'), '–']
+  return [
+    num([number(r.observed) + ' ', text(r.unit)]), num(number(r.expected)),
+    num(number(r.range[0]) + ' – ' + number(r.range[1])), rangeMark(r),
+  ]
+}
+
 function whyTable(reasons) {
   const right = function (words) { return { class: 'number', content: words } }
   return flush('Why', table(
@@ -56,8 +69,7 @@ function whyTable(reasons) {
     reasons.map(function (r) {
       return [
         [el('strong', {}, text(r.feature)), el('div', { class: 'small muted' }, text(r.detector))],
-        num([number(r.observed) + ' ', text(r.unit)]), num(number(r.expected)), num(number(r.range[0]) + ' – ' + number(r.range[1])),
-        rangeMark(r), num(el('span', { title: 'one in 10^' + number(r.surprise) }, number(r.surprise))),
+        ...whyCells(r), num(el('span', { title: 'one in 10^' + number(r.surprise) }, number(r.surprise))),
         num(Math.round(r.weight * 100) + ' %'), text(r.comparedWith),
       ]
     }), 'Why: what was observed and what was expected'))

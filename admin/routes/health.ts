@@ -11,6 +11,14 @@ const Ready = Type.Object({
 const Status = Type.Object({
   ready: Type.Boolean(),
   checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() })),
+  channels: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      waiting: Type.Integer({ description: 'messages that wait to be sent' }),
+      sent: Type.Integer({ description: 'messages taken by the channel since the process started' }),
+      lastError: Type.Union([Type.String(), Type.Null()]),
+    }),
+  ),
 })
 const Me = Type.Object({ name: Type.String(), role: words(ROLES) })
 
@@ -44,11 +52,15 @@ export function healthRoutes(app: AdminApp, { controlPlane }: RouteContext): voi
     '/v1/status',
     {
       config: { role: 'viewer' },
-      schema: { summary: 'Readiness checks with their details', tags: ['health'], response: answers(Status) },
+      schema: {
+        summary: 'Readiness checks with their details, and how the delivery of alerts goes',
+        tags: ['health'],
+        response: answers(Status),
+      },
     },
     async () => {
-      const checks = await controlPlane.readiness()
-      return { ready: checks.every((check) => check.ok), checks: [...checks] }
+      const [checks, channels] = await Promise.all([controlPlane.readiness(), controlPlane.channels()])
+      return { ready: checks.every((check) => check.ok), checks: [...checks], channels: [...channels] }
     },
   )
   app.get(

@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { DETECTORS } from '../../detectors/catalog.ts'
 import { SETTING_SPECS, type SettingValues } from '../../engine/settings.ts'
 import { coverageTimingSection, heartbeatSection } from './schema-coverage.ts'
+import { drillSchema } from './schema-drill.ts'
 import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
 import type { FileName, SecretName } from './schema-parts.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
@@ -203,6 +204,7 @@ export const configSchema = section(
     decisionEndpoint: decisionEndpointSchema,
     alerts,
     admin,
+    drill: drillSchema,
     memory: section(
       {
         maxPrincipals: count({

@@ -1,3 +1,5 @@
+import { CANARY_NAME } from '../../core/canary.ts'
+
 /** A consumer of the demo gateway, as Kong keeps it. */
 export interface Caller {
   readonly username: string
@@ -43,6 +45,15 @@ export const CALLERS: readonly Caller[] = AGENTS.map(([username, userAgent], i) 
   clientIp: `10.20.${i < 2 ? 1 : 2}.${10 + i}`,
   userAgent,
 }))
+
+/** Who drills at the demo gateway; never in its history. */
+export const CANARY: Caller = {
+  username: CANARY_NAME,
+  id: uuid('ca', 0),
+  credential: uuid('cb', 0),
+  clientIp: '127.0.0.1',
+  userAgent: 'curfew-drill',
+}
 
 /** The caller of that name. */
 export function callerNamed(username: string): Caller {

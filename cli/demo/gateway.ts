@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Clock } from '../../core/time.ts'
-import { CALLERS, type Caller } from './callers.ts'
+import { CALLERS, CANARY, type Caller } from './callers.ts'
 import { type Claims, type GatewayCall, kongLine } from './kong-line.ts'
 import { type LoopbackServer, startLoopbackServer } from './loopback-server.ts'
 import { verifiedClaims } from './token.ts'
@@ -77,7 +77,7 @@ async function serve(
 
 async function identityOf(request: IncomingMessage, options: GatewayOptions): Promise<Identity | null> {
   const claims = await verifiedClaims(request.headers.authorization, options.secret, options.clock)
-  const caller = claims === null ? undefined : CALLERS.find((c) => c.username === claims.sub)
+  const caller = claims === null ? undefined : [...CALLERS, CANARY].find((c) => c.username === claims.sub)
   return claims === null || caller === undefined ? null : { caller, claims }
 }
 

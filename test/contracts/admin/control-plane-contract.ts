@@ -79,11 +79,11 @@ const CHANGES: readonly { name: string; make(f: ControlPlaneFixture): Promise<{ 
 
 const lookUps: ControlPlaneCheck[] = [
   {
-    name: 'names its readiness checks',
+    name: 'names its readiness checks and channels',
     run: async ({ plane }) => {
       const checks = await plane.readiness()
       expect(checks.length).toBeGreaterThan(0)
-      for (const check of checks) expect(check.name).not.toBe('')
+      for (const each of [...checks, ...(await plane.channels())]) expect(each.name).not.toBe('')
     },
   },
   {

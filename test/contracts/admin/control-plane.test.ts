@@ -23,6 +23,10 @@ const fixtureOf = (Kind: Plane) => async (): Promise<ControlPlaneFixture> => {
 
 controlPlaneContract('in memory', fixtureOf(MemoryControlPlane))
 
+class HidesTheChannel extends MemoryControlPlane {
+  override channels = async () => [{ name: '', waiting: 0, sent: 0, lastError: null }]
+}
+
 class AuditsAfterwards extends MemoryControlPlane {
   override async releaseDecision(
     id: string,
@@ -152,6 +156,7 @@ class ShowsOtherTenants extends MemoryControlPlane {
 }
 
 const TWINS: readonly (readonly [Plane, string])[] = [
+  [HidesTheChannel, 'names its readiness checks and channels'],
   [AuditsAfterwards, 'what cannot be audited does not happen'],
   [ForgetsTheAudit, 'every change is audited once with who and why'],
   [IgnoresTheVersion, 'settings made against another version are a conflict and change nothing'],

@@ -136,6 +136,7 @@ async function installation() {
     audit,
     clock,
     readiness: async () => [{ name: 'store', ok: true, detail: 'embedded' }],
+    channels: () => [{ name: 'siem', waiting: 0, sent: 0, lastError: null }],
     coverage: () => ({ judgedTo: null, feeds: [], incidents: [] }),
     identityKey: IDENTITY_KEY,
   })

@@ -4,6 +4,7 @@ import type {
   Actor,
   AuditView,
   ChangeResult,
+  ChannelView,
   ControlPlane,
   CoverageView,
   DecisionStatusName,
@@ -53,6 +54,10 @@ export class MemoryControlPlane implements ControlPlane {
 
   async readiness(): Promise<readonly ReadinessCheck[]> {
     return this.checks
+  }
+
+  async channels(): Promise<readonly ChannelView[]> {
+    return [{ name: 'siem', waiting: 0, sent: 3, lastError: null }]
   }
 
   async coverage(): Promise<CoverageView> {

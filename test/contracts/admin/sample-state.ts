@@ -36,7 +36,8 @@ export function alertSample(over: Partial<AlertRecord> = {}): AlertRecord {
     reasons: [
       reason('exfiltration', 'records/10m', 640, 2.1, [0, 14], 'records', 9.4, 0.58),
       reason('off-hours', 'requests/1h', 27, 0.02, [0, 1], 'requests', 6.2, 0.27),
-      reason('volume', 'bytes/10m', 1_840_000, 6_200, [0, 41_000], 'bytes', 4.1, 0.15),
+      reason('volume', 'bytes/10m', 1_840_000, 6_200, [0, 41_000], 'bytes', 4.1, 0.1),
+      reason('novelty', 'operation/GET /orders/{id}', 1, 0.004, [0, 1], 'share of calls', 1.2, 0.05),
     ],
     owasp: ['API1:2023', 'API6:2023'],
     firstEventTime: at(-240),

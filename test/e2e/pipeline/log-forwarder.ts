@@ -8,6 +8,8 @@ export interface LogForwarder {
   readonly lines: readonly string[]
   /** Why lines could not be produced. */
   readonly failures: readonly string[]
+  /** Loses lines, or no longer. */
+  lose(yes: boolean): void
   close(): Promise<void>
 }
 
@@ -19,9 +21,11 @@ export async function startLogForwarder(
 ): Promise<LogForwarder> {
   const lines: string[] = []
   const failures: string[] = []
+  let isLosing = false
   const producer = client.producer()
   let sent: Promise<unknown> = Promise.resolve()
   const socket = createSocket('udp4').on('message', (message) => {
+    if (isLosing) return
     const partition = lines.push(message.toString('utf8')) % partitions
     sent = sent
       .then(() => producer.send(topic, [{ partition, value: message }]))
@@ -32,6 +36,9 @@ export async function startLogForwarder(
     port: socket.address().port,
     lines,
     failures,
+    lose: (yes) => {
+      isLosing = yes
+    },
     close: async () => {
       socket.close()
       await sent
