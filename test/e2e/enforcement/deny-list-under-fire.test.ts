@@ -55,18 +55,20 @@ class Caller {
 
   private async run(port: number, authorization: () => string, pauseMs: number): Promise<void> {
     while (!this.stopped) {
+      // When it was sent: an answer given before the decision may be under way when that comes.
+      const at = Date.now()
       const status = await new Promise<number>((resolve) => {
         const headers = { authorization: `Bearer ${authorization()}` }
         get({ host: '127.0.0.1', port, path: '/decide', headers, agent: this.agent }, (answer) => {
           answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
         }).on('error', () => resolve(0))
       })
-      this.answers.push({ at: Date.now(), status })
+      this.answers.push({ at, status })
       await sleep(pauseMs)
     }
   }
 
-  /** Answers that came later than an instant and let the call pass. */
+  /** Calls made later than an instant that were let through. */
   passedAfter(instant: number): number {
     return this.answers.filter(({ at, status }) => at > instant && status >= 200 && status < 300).length
   }
