@@ -1,7 +1,13 @@
-/** Numbers of calls within ten seconds, in quarter octaves: a bin each. */
+/** Principal-days per bin of their largest peak. */
+export interface PeakCounts {
+  /** Days of known callers. */
+  readonly known: Float64Array
+  /** First days of newcomers. */
+  readonly newcomers: Float64Array
+}
+
+/** Sizes of peaks (calls within ten seconds and the like), in quarter octaves: a bin each. */
 export const BURST_BINS = 64
-/** Length of what counts as one burst, ms. */
-export const SLOT_MS = 10_000
 const BINS_PER_OCTAVE = 4
 /** Principal-days that the built-in tail is worth: one day in x has x calls at a time, wide enough to accuse nobody. */
 const BUILT_IN_DAYS = 8
@@ -20,21 +26,27 @@ export function callsOfBin(bin: number): number {
 }
 
 /**
- * -log10 of the share of principal-days whose busiest ten seconds reach each bin, from two histograms of integers: days of
+ * -log10 of the share of principal-days whose largest peak reaches each bin, from two histograms of integers: days of
  * known callers, and the first days of newcomers. Newcomers count only while too few days of known callers say
  * anything, on the first days of an installation: then everybody is new, and there is nobody else to compare with.
+ * `all` is the histogram of which every principal-day is a part, where days without any peak are left out of the two.
  */
-export function cutBursts(known: Float64Array, newcomers: Float64Array): Float64Array {
-  let days = 0
-  for (const count of known) days += count
+export function cutBursts(counts: PeakCounts, all: PeakCounts = counts): Float64Array {
+  let days = daysIn(all.known)
   const isYoung = days < ENOUGH_DAYS
-  if (isYoung) for (const count of newcomers) days += count
+  if (isYoung) days += daysIn(all.newcomers)
   const out = new Float64Array(BURST_BINS)
   let above = 0
   for (let bin = BURST_BINS - 1; bin >= 0; bin--) {
-    above += known[bin]! + (isYoung ? newcomers[bin]! : 0)
+    above += counts.known[bin]! + (isYoung ? counts.newcomers[bin]! : 0)
     const builtIn = BUILT_IN_DAYS / 2 ** (bin / BINS_PER_OCTAVE)
-    out[bin] = -Math.log10((above + builtIn) / (days + BUILT_IN_DAYS))
+    out[bin] = -Math.log10((above + builtIn) / (Math.max(days, above) + BUILT_IN_DAYS))
   }
   return out
+}
+
+function daysIn(counts: Float64Array): number {
+  let days = 0
+  for (const count of counts) days += count
+  return days
 }

@@ -48,7 +48,10 @@ export function encodeProfile(
   const ownerBytes = text.encode(
     JSON.stringify([tenant, principal.kind, principal.id, principal.label, principal.verified]),
   )
-  const known = sections.filter((s) => s.bytes > 0)
+  // A section in which nothing is noted is what a profile without it has.
+  const known = placesOf(view, sections).filter(({ from, to }) =>
+    view.bytes.subarray(from, to).some((byte) => byte !== 0),
+  )
   let size = HEADER_BYTES + FIXED_BYTES + ownerBytes.length
   for (const s of known) size += 5 + s.name.length + s.bytes
   for (const s of unknown) size += 5 + s.name.length + s.data.length
@@ -60,15 +63,20 @@ export function encodeProfile(
   data.setUint16(10, known.length + unknown.length, true)
   out.set(view.bytes.subarray(view.base, view.base + FIXED_BYTES), HEADER_BYTES)
   let at = HEADER_BYTES + FIXED_BYTES
-  let from = view.base + FIXED_BYTES
-  for (const s of known) {
-    at = putSection(out, data, at, s.name, s.version, view.bytes.subarray(from, from + s.bytes))
-    from += s.bytes
-  }
+  for (const s of known) at = putSection(out, data, at, s.name, s.version, view.bytes.subarray(s.from, s.to))
   for (const s of unknown) at = putSection(out, data, at, s.name, s.version, s.data)
   out.set(ownerBytes, at)
   data.setUint32(4, crc32(out.subarray(8)), true)
   return out
+}
+
+/** Sections with the bytes of the slab that they lie in. */
+function placesOf(view: ProfileView, sections: readonly StoredSection[]) {
+  let to = view.base + FIXED_BYTES
+  return sections.map((s) => {
+    to += s.bytes
+    return { ...s, from: to - s.bytes, to }
+  })
 }
 
 function putSection(

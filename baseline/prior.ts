@@ -1,4 +1,4 @@
-import { BURST_BINS, cutBursts } from './bursts.ts'
+import { BURST_BINS, cutBursts, type PeakCounts } from './bursts.ts'
 import { CELLS } from './layout.ts'
 import { OPERATIONS } from './operations.ts'
 
@@ -19,9 +19,16 @@ export interface Prior {
   readonly hours: Float64Array
   /** Share of calls per operation bucket, each principal-day weighing the same; adds up to 1. */
   readonly operations: Float64Array
-  /** -log10 of the share of principal-days whose busiest ten seconds have so many calls, per bin; see {@link cutBursts}. */
-  readonly bursts: Float64Array
+  /** -log10 of the share of principal-days with a peak this large, per bin; see {@link cutBursts}. */
+  readonly peaks: Readonly<Record<PeakName, Float64Array>>
 }
+
+/**
+ * Peaks of which the largest per principal-day are counted: calls within ten seconds, refusals within an hour, steps from
+ * id to id within an hour. In the order in which they are encoded; new ones go last.
+ */
+export const PEAKS = ['bursts', 'refusals', 'steps'] as const
+export type PeakName = (typeof PEAKS)[number]
 
 /** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */
 const STEPS = 1024
@@ -51,10 +58,7 @@ export interface PriorSums {
   readonly hours: Float64Array
   /** Units of calls, per operation bucket. */
   readonly operations: Float64Array
-  /** Days of known callers, per bin of calls in their busiest ten seconds. */
-  readonly bursts: Float64Array
-  /** First days of newcomers, likewise. */
-  readonly newcomerBursts: Float64Array
+  readonly peaks: Readonly<Record<PeakName, PeakCounts>>
 }
 
 export function emptyPriorSums(): PriorSums {
@@ -65,9 +69,12 @@ export function emptyPriorSums(): PriorSums {
     within: new Float64Array(CELLS),
     hours: new Float64Array(168),
     operations: new Float64Array(OPERATIONS),
-    bursts: new Float64Array(BURST_BINS),
-    newcomerBursts: new Float64Array(BURST_BINS),
+    peaks: perPeak(() => ({ known: new Float64Array(BURST_BINS), newcomers: new Float64Array(BURST_BINS) })),
   }
+}
+
+function perPeak<T>(of: (name: PeakName, index: number) => T): Record<PeakName, T> {
+  return Object.fromEntries(PEAKS.map((name, i) => [name, of(name, i)])) as Record<PeakName, T>
 }
 
 /**
@@ -118,7 +125,7 @@ export function cutPrior(sums: PriorSums, version: number): Prior {
     within,
     hours,
     operations: cutShares(sums.operations, OPERATIONS_WEIGHT),
-    bursts: cutBursts(sums.bursts, sums.newcomerBursts),
+    peaks: perPeak((name) => cutBursts(sums.peaks[name], sums.peaks.bursts)),
   }
 }
 
@@ -131,7 +138,8 @@ function cutShares(counts: Float64Array, weight: number): Float64Array {
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + 2 * BURST_BINS
+export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + PEAKS.length * 2 * BURST_BINS
+const FIRST_PEAK = 4 * CELLS + 168 + OPERATIONS
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
   const out = new Float64Array(PRIOR_SUMS_LENGTH)
@@ -141,8 +149,10 @@ export function encodePriorSums(sums: PriorSums): Float64Array {
   out.set(sums.within, 3 * CELLS)
   out.set(sums.hours, 4 * CELLS)
   out.set(sums.operations, 4 * CELLS + 168)
-  out.set(sums.bursts, PRIOR_SUMS_LENGTH - 2 * BURST_BINS)
-  out.set(sums.newcomerBursts, PRIOR_SUMS_LENGTH - BURST_BINS)
+  for (const [i, name] of PEAKS.entries()) {
+    out.set(sums.peaks[name].known, FIRST_PEAK + 2 * i * BURST_BINS)
+    out.set(sums.peaks[name].newcomers, FIRST_PEAK + (2 * i + 1) * BURST_BINS)
+  }
   return out
 }
 
@@ -153,8 +163,13 @@ export function decodePriorSums(values: Float64Array): PriorSums {
     squares: values.slice(2 * CELLS, 3 * CELLS),
     within: values.slice(3 * CELLS, 4 * CELLS),
     hours: values.slice(4 * CELLS, 4 * CELLS + 168),
-    operations: values.slice(4 * CELLS + 168, 4 * CELLS + 168 + OPERATIONS),
-    bursts: values.slice(PRIOR_SUMS_LENGTH - 2 * BURST_BINS, PRIOR_SUMS_LENGTH - BURST_BINS),
-    newcomerBursts: values.slice(PRIOR_SUMS_LENGTH - BURST_BINS, PRIOR_SUMS_LENGTH),
+    operations: values.slice(4 * CELLS + 168, FIRST_PEAK),
+    peaks: perPeak((_, i) => {
+      const at = FIRST_PEAK + 2 * i * BURST_BINS
+      return {
+        known: values.slice(at, at + BURST_BINS),
+        newcomers: values.slice(at + BURST_BINS, at + 2 * BURST_BINS),
+      }
+    }),
   }
 }

@@ -1,11 +1,13 @@
 import burst from './burst.ts'
 import type { Detector } from './detector.ts'
+import enumeration from './enumeration.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
+import probing from './probing.ts'
 import volume from './volume.ts'
 
 /** Every detector, in the order in which their sections lie in a profile. */
-export const DETECTORS: readonly Detector[] = [volume, offHours, novelty, burst]
+export const DETECTORS: readonly Detector[] = [volume, offHours, novelty, burst, probing, enumeration]
 
 /**
  * The detectors of these names, in the order of {@link DETECTORS}. What a profile holds for the others is carried

@@ -13,6 +13,8 @@ const NINE = 0x39
 
 /** What of a call is compared with what its caller did before. 0 stands for what the log does not tell. */
 export interface Marks {
+  /** Hash of the route. */
+  route: number
   /** Bucket of the operation. */
   operation: number
   /** 16 bits of the network that it came from: IPv4 /24, of IPv6 the first half. */
@@ -23,7 +25,7 @@ export interface Marks {
   object: number
 }
 
-const marks: Marks = { operation: 0, network: 0, agent: 0, object: 0 }
+const marks: Marks = { route: 0, operation: 0, network: 0, agent: 0, object: 0 }
 let marked: AccessEvent | null = null
 
 /** The marks of a call; valid until the next call. A call is asked about several times in a row, so they are kept. */
@@ -32,6 +34,7 @@ export function marksOf(event: AccessEvent): Marks {
   marked = event
   const { clientIp, userAgent, objectIds } = event
   const ofRoute = hashOfRoute(event.route)
+  marks.route = ofRoute
   marks.operation = operationAt(ofRoute, event.method)
   marks.network = clientIp === null ? 0 : short(hashUpTo(clientIp, endOfNetwork(clientIp)))
   marks.agent = userAgent === null ? 0 : short(hashUpTo(userAgent, endOfName(userAgent)))

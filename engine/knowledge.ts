@@ -3,6 +3,7 @@ import {
   decodePriorSums,
   emptyPriorSums,
   encodePriorSums,
+  PEAKS,
   PRIOR_SUMS_LENGTH,
   type Prior,
   type PriorSums,
@@ -219,8 +220,9 @@ function isMaterial(before: Prior, after: Prior): boolean {
   for (let o = 0; o < before.operations.length; o++) {
     if (Math.abs(before.operations[o]! - after.operations[o]!) > MATERIAL_CHANGE) return true
   }
-  for (let b = 0; b < before.bursts.length; b++) {
-    if (Math.abs(before.bursts[b]! - after.bursts[b]!) > MATERIAL_CHANGE) return true
+  for (const name of PEAKS) {
+    const now = after.peaks[name]
+    if (before.peaks[name].some((share, b) => Math.abs(share - now[b]!) > MATERIAL_CHANGE)) return true
   }
   return false
 }
@@ -251,8 +253,10 @@ function assignSums(target: Sums, source: Sums): void {
   target.prior.within.set(source.prior.within)
   target.prior.hours.set(source.prior.hours)
   target.prior.operations.set(source.prior.operations)
-  target.prior.bursts.set(source.prior.bursts)
-  target.prior.newcomerBursts.set(source.prior.newcomerBursts)
+  for (const name of PEAKS) {
+    target.prior.peaks[name].known.set(source.prior.peaks[name].known)
+    target.prior.peaks[name].newcomers.set(source.prior.peaks[name].newcomers)
+  }
   target.calibration.events.set(source.calibration.events)
   target.calibration.dayMaxima.set(source.calibration.dayMaxima)
 }

@@ -32,9 +32,19 @@ export function summarise(incident: Incident): string {
     parts.push(volumeText(volume))
   if (hours !== undefined)
     parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
+  for (const reason of incident.reasons) {
+    const noun = COUNTED[reason.detector]
+    if (noun !== undefined && reason.surprise >= MIN_MENTIONED) parts.push(countedText(reason, noun))
+  }
   if (unlike.length > 0) parts.push(`unlike itself: ${unlike.map(noveltyText).join(', ')}`)
   if (parts.length === 0) parts.push('many small deviations from its habits')
   return `${incident.entity.id}: ${parts.join('; ')}`
+}
+
+/** What detectors of peaks count, for people. */
+const COUNTED: Readonly<Record<string, string>> = {
+  probing: 'refusals (401, 403, 404)',
+  enumeration: 'ids next to the one before',
 }
 
 const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const
@@ -66,7 +76,11 @@ function linesText({ observed, expected, range }: Reason): string {
 }
 
 function volumeText(reason: Reason): string {
-  const [metric, window] = reason.feature.split('/')
+  return countedText(reason, reason.feature.split('/')[0]!)
+}
+
+function countedText(reason: Reason, metric: string): string {
+  const window = reason.feature.split('/')[1]
   const usual = `usually ${rounded(reason.expected)}, 99 % of the time at most ${rounded(reason.range[1])}`
   return `${rounded(reason.observed)} ${metric} in ${SPANS[window ?? ''] ?? window} (${usual}; ${reason.comparedWith})`
 }

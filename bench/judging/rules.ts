@@ -33,8 +33,17 @@ export function inWarmUp(earlier: number, first: number, time: number): boolean 
   return earlier < WARM_UP_EVENTS && time - first < WARM_UP_MS
 }
 
+/** Words of the engine's features, where the labels use another one. */
+const LABEL_WORDS: Readonly<Record<string, string>> = {
+  hour: 'hours',
+  operation: 'route',
+  client: 'agent',
+  refusals: 'errors',
+  id: 'objects',
+}
+
 /** The word of the labels that a reason's feature speaks of: `requests/1h` of requests, `hour-of-week/...` of hours. */
 export function featureWord(feature: string): string {
   const word = /^[a-z]+/.exec(feature)?.[0] ?? ''
-  return word === 'hour' ? 'hours' : word
+  return LABEL_WORDS[word] ?? word
 }

@@ -29,13 +29,22 @@ const steady = (p: Principal, model: OwnModel) =>
   notProbe(p, model) && model.perActiveDay() >= 15 && model.perActiveDay() <= 400 && model.calls >= 150
 const withToken = (p: Principal, model: OwnModel) => notProbe(p, model) && p.is.tokenLife > 0
 
-/** Page after page of lists and exports. */
-function harvest(raid: Raid): () => Step {
+/** Share of a harvest that comes from its bulk route, and of a full page that a list brings on average. */
+const BULK_SHARE = 0.35
+const PAGE_FILLED = 0.86
+
+/** Page after page of lists and exports; `perCall` is how many records a call brings on average. */
+function harvest(raid: Raid): { readonly step: () => Step; readonly perCall: number } {
   const list = raid.knownRoute(['list'])
   const bulk = raid.knownRoute(['export', 'list'])
-  return () => {
-    const route = raid.random.chance(0.35) ? bulk : list
-    return { route, object: -1, page: usualPage(raid.p, route, raid.random) }
+  const page = PAGE_FILLED * raid.p.is.pageSize
+  const ofBulk = bulk.op === 'export' ? raid.p.is.exportRecords : page
+  return {
+    perCall: BULK_SHARE * ofBulk + (1 - BULK_SHARE) * page,
+    step() {
+      const route = raid.random.chance(BULK_SHARE) ? bulk : list
+      return { route, object: -1, page: usualPage(raid.p, route, raid.random) }
+    },
   }
 }
 
@@ -61,9 +70,9 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.random.chance(0.5) ? raid.nightTime() : raid.usualTime()
       const pages = harvest(raid)
-      const calls = raid.quota()
+      const calls = raid.quotaOfRecords(0.5 * pages.perCall)
       raid.burst(start, calls, raid.stranger({ tokenApart: true }), (_, t) =>
-        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(),
+        raid.random.chance(0.5) ? raid.strangeStep(t) : pages.step(),
       )
     },
   },
@@ -119,12 +128,13 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
   },
   {
     type: 'bulk-export',
-    levels: ['D1', 'D2', 'D3'],
+    levels: ['D1', 'D2'],
     features: ['records', 'bytes', 'requests', 'hours', 'route', 'routes'],
     suits: notProbe,
     run(raid, level) {
       const start = level === 'D1' ? raid.nightTime() : raid.usualTime()
-      raid.burst(start, raid.quota(), raid.own(), harvest(raid))
+      const { step, perCall } = harvest(raid)
+      raid.burst(start, raid.quotaOfRecords(perCall), raid.own(), step)
     },
   },
   {
@@ -147,10 +157,10 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     levels: ['D2', 'D1'],
     features: ['errors', 'routes', 'route', 'requests'],
     suits: person,
-    run(raid) {
+    run(raid, level) {
       const start = raid.usualTime()
       const { admin } = raid.p.is.tenant.table
-      const calls = Math.max(8, Math.min(120, raid.quota()))
+      const calls = Math.max(level === 'D1' ? 30 : 5, Math.min(120, raid.quota()))
       raid.burst(start, calls, raid.own(), (i) => {
         const route = admin[(i + raid.p.is.index) % admin.length]!
         return { route, object: route.hasObject ? raid.othersObject() : -1 }
@@ -208,14 +218,15 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.usualTime()
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(), raid.stranger({ tokenApart: true }), (_, t) =>
-        raid.random.chance(0.4) ? raid.strangeStep(t) : pages(),
+      const calls = raid.quotaOfRecords(0.6 * pages.perCall)
+      raid.burst(start, calls, raid.stranger({ tokenApart: true }), (_, t) =>
+        raid.random.chance(0.4) ? raid.strangeStep(t) : pages.step(),
       )
     },
   },
   {
     type: 'newborn-abuse',
-    levels: ['D2', 'D3'],
+    levels: ['D2'],
     features: ['requests', 'records', 'bytes', 'objects', 'object', 'routes', 'route'],
     suits: (p, model) =>
       p.is.archetype === 'newborn' &&
@@ -225,8 +236,9 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
     run(raid) {
       const start = raid.p.bornAt + raid.random.between(1, 20) * MINUTE
       const pages = harvest(raid)
-      raid.burst(start, raid.quota(), raid.own(), (_, t) =>
-        raid.random.chance(0.5) ? raid.strangeStep(t) : pages(),
+      const calls = raid.quotaOfRecords(0.5 * pages.perCall)
+      raid.burst(start, calls, raid.own(), (_, t) =>
+        raid.random.chance(0.5) ? raid.strangeStep(t) : pages.step(),
       )
     },
   },
@@ -292,7 +304,7 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       }
       const start = raid.usualTime(from + rise)
       raid.harmFrom = start
-      raid.burst(start, Math.round(raid.model.perActiveDay() * 1.2), raid.own(), harvest(raid))
+      raid.burst(start, Math.round(raid.model.perActiveDay() * 1.2), raid.own(), harvest(raid).step)
     },
   },
   {
@@ -304,12 +316,12 @@ export const ATTACK_KINDS: readonly AttackKind[] = [
       for (let day = 0; day < 6; day++) {
         const pages = harvest(raid)
         raid.blendIn(day, Math.round(raid.model.perActiveDay() * 0.6), raid.own(), (_, t) =>
-          raid.random.chance(0.5) ? raid.ownStep(t) : pages(),
+          raid.random.chance(0.5) ? raid.ownStep(t) : pages.step(),
         )
       }
       const start = raid.usualTime()
       raid.harmFrom = start
-      raid.burst(start, raid.quota(), raid.own(), harvest(raid))
+      raid.burst(start, raid.quota(), raid.own(), harvest(raid).step)
     },
   },
 ]

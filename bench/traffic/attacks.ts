@@ -93,7 +93,7 @@ export class Attacker {
     this.book = book
     this.taken = taken
     this.heldOut = heldOut
-    this.maxCalls = world.plan.attacks > 60 ? 700 : 900
+    this.maxCalls = world.plan.attacks > 60 ? 900 : 1_500
   }
 
   /**

@@ -101,6 +101,11 @@ export class OwnModel {
     return this.calls / Math.max(1, active)
   }
 
+  /** Records on the average day with any call. */
+  recordsPerActiveDay(): number {
+    return this.perActiveDay() * this.meanRecords()
+  }
+
   callsOn(day: number): number {
     let sum = 0
     for (let h = 0; h < 24; h++) sum += this.hours.requests[day * 24 + h]!

@@ -16,6 +16,10 @@ export interface Step {
   readonly page?: number
 }
 
+/** How many of the victim's own days a bulk theft takes, in records. */
+const MIN_TIMES = 5
+const MAX_TIMES = 50
+
 /** One attempt at an attack, kept apart from the log until its level is known. */
 export class Raid implements CallSink {
   readonly calls = new EventBuffer()
@@ -84,6 +88,17 @@ export class Raid implements CallSink {
       this.model.spread(of, 'day') * Math.ceil(hours / 24),
     )
     return Math.max(3, this.leastCalls, Math.round(this.sigmas * most))
+  }
+
+  /**
+   * Calls that take what bulk theft takes: 5 to 50 times the records of the victim's own day, and no less than the
+   * standard deviations aimed at, of which records are the measure. `perCall` is what one call brings.
+   */
+  quotaOfRecords(perCall: number): number {
+    const most = Math.min(this.model.spread('records', 'hour'), this.model.spread('records', 'day'))
+    const times = this.random.logNormal(Math.sqrt(MIN_TIMES * MAX_TIMES), 0.6)
+    const records = Math.min(MAX_TIMES, Math.max(MIN_TIMES, times)) * this.model.recordsPerActiveDay()
+    return Math.max(3, this.leastCalls, Math.ceil(Math.max(records, this.sigmas * most) / perCall))
   }
 
   /** As the victim itself would call. */

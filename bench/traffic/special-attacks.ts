@@ -112,13 +112,13 @@ export function stealAmongSybils(attacker: Attacker, tenant: Tenant, slot: Slot)
   const random = new Random(world.seed, 74)
   const able = random.shuffle(tenant.principals.filter((p) => !taken.has(p) && isAble(p)))
   const sybils = able.slice(0, Math.ceil(SYBIL_SHARE * tenant.principals.length))
-  // The busiest first: they can take enough without being loud. Whatever level, one of them steals.
+  // The busiest first: they can take enough without being loud. Whatever level, and if need be in few calls, one steals.
   const candidates = sybils.filter((p) => p.is.rate < 4_000).sort((a, b) => b.is.rate - a.is.rate)
   const tries = candidates.slice(0, 12)
-  for (const [i, thief] of [...tries, ...tries].entries()) {
+  for (const [i, thief] of [...tries, ...tries, ...tries].entries()) {
     const model = new OwnModel(thief, hash(world.seed, 62))
     if (model.samples.length < 20) continue
-    const made = attacker.refine(THEFT, thief, model, slot.level, random, i >= tries.length)
+    const made = attacker.refine(THEFT, thief, model, slot.level, random, i >= 2 * tries.length)
     if (made === null || (made.level !== slot.level && i < tries.length)) continue
     const attack = attacker.commit(slot.type, made.raid, made.level, THEFT.features)
     for (const p of sybils) taken.add(p)

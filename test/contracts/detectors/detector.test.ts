@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { emptyPriorSums } from '../../../baseline/prior.ts'
+import type { AccessEvent } from '../../../core/event.ts'
 import { DETECTORS } from '../../../detectors/catalog.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
-import { DETECTOR_CHECKS, type Subject } from './detector-contract.ts'
+import { DETECTOR_CHECKS, PLANTED_CALLS, type Subject } from './detector-contract.ts'
 import { methodNovelty } from './method-novelty.ts'
 
 /** What each detector must say first about the Sunday night download. */
@@ -10,15 +11,23 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   volume: /^(requests|records|bytes)\/(1m|10m|1h|1d)$/,
   'off-hours': /^hour-of-week\/Sun 03:00 UTC$/,
   burst: /^requests\/10s$/,
+  probing: /^refusals\/1h$/,
+  enumeration: /^id-steps\/1h$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
   'method-novelty': /^methods\/DELETE$/,
+}
+
+const PLANTED: Readonly<Record<string, readonly AccessEvent[]>> = {
+  probing: PLANTED_CALLS.refusals,
+  enumeration: PLANTED_CALLS.walk,
 }
 
 function subjectOf(detector: Detector): Subject {
   const plantedFeature = PLANTED_FEATURES[detector.name]
   if (plantedFeature === undefined)
     throw new Error(`say what ${detector.name} must find in the planted night`)
-  return { detector, plantedFeature }
+  const planted = PLANTED[detector.name]
+  return planted === undefined ? { detector, plantedFeature } : { detector, plantedFeature, planted }
 }
 
 describe.each([...DETECTORS, methodNovelty].map((d) => [d.name, d] as const))('%s', (_, detector) => {

@@ -42,8 +42,9 @@ function opinion(engine: Partition, name: string, calls: number, day: number): n
   return engine.judge.parts.find((p) => p.detector === 'burst')?.surprise ?? null
 }
 
-const newcomers = (engine: Partition) => engine.knowledge.sums.prior.newcomerBursts.reduce((a, b) => a + b, 0)
-const days = (engine: Partition) => engine.knowledge.sums.prior.bursts.reduce((a, b) => a + b, 0)
+const newcomers = (engine: Partition) =>
+  engine.knowledge.sums.prior.peaks.bursts.newcomers.reduce((a, b) => a + b, 0)
+const days = (engine: Partition) => engine.knowledge.sums.prior.peaks.bursts.known.reduce((a, b) => a + b, 0)
 
 describe('a burst of calls within ten seconds', () => {
   const calm = bursts('peer', PEERS, 2, 8)
@@ -96,16 +97,18 @@ describe('what is known of the bursts of all', () => {
   it('counts a newcomer once, by its busiest slot', () => {
     const engine = knowing(bursts('new', 10, 3, 1), bursts('busy', 1, 9, 1))
     expect(newcomers(engine)).toBe(11)
-    expect(engine.knowledge.sums.prior.newcomerBursts[burstBin(9)]).toBe(1)
+    expect(engine.knowledge.sums.prior.peaks.bursts.newcomers[burstBin(9)]).toBe(1)
   })
 
   it('takes newcomers for what is usual only while hardly anybody is known', () => {
     const wild = histogram(burstBin(100), 10_000)
-    const young = cutBursts(histogram(burstBin(2), 20), wild)
-    const grown = cutBursts(histogram(burstBin(2), 1_000), wild)
+    const cut = (days: number, newcomers: Float64Array) =>
+      cutBursts({ known: histogram(burstBin(2), days), newcomers })
+    const young = cut(20, wild)
+    const grown = cut(1_000, wild)
     expect(young[burstBin(100)]).toBeLessThan(0.1)
     expect(grown[burstBin(100)]).toBeGreaterThan(3)
-    expect(grown).toEqual(cutBursts(histogram(burstBin(2), 1_000), histogram(0, 0)))
+    expect(grown).toEqual(cut(1_000, histogram(0, 0)))
   })
 
   it('has bins that begin at their smallest number', () => {

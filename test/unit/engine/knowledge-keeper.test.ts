@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { BURST_BINS } from '../../../baseline/bursts.ts'
 import { CELLS } from '../../../baseline/layout.ts'
 import { OPERATIONS } from '../../../baseline/operations.ts'
-import { weighInPrior } from '../../../baseline/prior.ts'
+import { PEAKS, weighInPrior } from '../../../baseline/prior.ts'
 import {
   BOUNDARY_MS,
   encodeSums,
@@ -12,8 +12,8 @@ import {
 } from '../../../engine/knowledge.ts'
 
 const BEFORE_OPERATIONS = 4 * CELLS + 168
-/** What has been counted since: operations, bursts of known callers and of newcomers. */
-const SINCE = OPERATIONS + 2 * BURST_BINS
+/** What has been counted since: operations, peaks of known callers and of newcomers. */
+const SINCE = OPERATIONS + PEAKS.length * 2 * BURST_BINS
 
 /** A keeper that has learnt something for every part of its rows, with a cut in force and one that waits. */
 function keeper(): KnowledgeKeeper {

@@ -13,7 +13,7 @@ export const HOUR = 3_600_000
 
 const HEADER: HeaderLabel = {
   line: 'header',
-  version: 'bench-v1',
+  version: 'bench-v2',
   seed: 101,
   size: 'small',
   faults: false,

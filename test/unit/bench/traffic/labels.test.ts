@@ -3,7 +3,7 @@ import { LabelsError, parseLabels } from '../../../../bench/traffic/labels.ts'
 
 const HEADER = {
   line: 'header',
-  version: 'bench-v1',
+  version: 'bench-v2',
   seed: 1,
   size: 'small',
   faults: false,
