@@ -45,7 +45,7 @@ export function plotSvg(frame: PlotFrame, curves: readonly Curve[]): string {
     ...grid(frame, axes),
     ...styled.map((curve) => polyline(curve, axes)),
     ...styled.flatMap((curve, i) => legend(curve, i)),
-    ...(frame.marks ?? []).flatMap((mark, i) => markShape(mark, i, styled.length, axes)),
+    ...markShapes(frame.marks ?? [], styled.length, axes),
     '</svg>',
   ]
   return `${parts.join('\n')}\n`
@@ -140,13 +140,25 @@ function legend(curve: Styled, row: number): readonly string[] {
   ]
 }
 
-function markShape(
-  mark: { readonly name: string; readonly x: number; readonly y: number },
-  place: number,
-  curves: number,
-  axes: Axes,
-): readonly string[] {
-  const row = curves + place
+type Mark = NonNullable<PlotFrame['marks']>[number]
+
+/** Marks that lie closer than this would hide one another: the later stands beside, with a line to its place. */
+const MARK_WIDTH = 22
+
+function markShapes(marks: readonly Mark[], curves: number, axes: Axes): readonly string[] {
+  const placed: { readonly x: number; readonly y: number }[] = []
+  return marks.flatMap((mark, i) => {
+    const x = axes.x(mark.x)
+    const y = axes.y(mark.y)
+    let shown = x
+    while (placed.some((other) => Math.hypot(other.x - shown, other.y - y) < MARK_WIDTH)) shown += MARK_WIDTH
+    placed.push({ x: shown, y })
+    const line = shown === x ? [] : [`<path d="M${fixed(x)} ${fixed(y)}H${fixed(shown)}" stroke="#1b1b1b"/>`]
+    return [...line, ...markShape(mark.name, shown, y, i, curves + i)]
+  })
+}
+
+function markShape(name: string, x: number, y: number, place: number, row: number): readonly string[] {
   const legendX = WIDTH - RIGHT + 33
   const legendY = TOP + 10 + row * LEGEND_STEP
   const letter = String.fromCharCode('A'.charCodeAt(0) + place)
@@ -156,9 +168,9 @@ function markShape(
       `<text x="${fixed(x)}" y="${fixed(y + 4)}" font-size="11" text-anchor="middle">${letter}</text>`,
     ].join('')
   return [
-    diamond(axes.x(mark.x), axes.y(mark.y)),
+    diamond(x, y),
     diamond(legendX, legendY),
-    `<text x="${legendX + 23}" y="${legendY + 4}">${escaped(mark.name)}</text>`,
+    `<text x="${legendX + 23}" y="${legendY + 4}">${escaped(name)}</text>`,
   ]
 }
 

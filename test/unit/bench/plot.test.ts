@@ -34,4 +34,12 @@ describe('a plot', () => {
     expect(svg).toContain('>own budget<')
     expect(svg).toBe(plotSvg({ ...frame, marks: [{ name: 'own budget', x: 10, y: 0.5 }] }, curves))
   })
+
+  it('shows marks apart that lie on one another', () => {
+    const mark = (name: string) => ({ name, x: 10, y: 0.5 })
+    const svg = plotSvg({ ...frame, marks: [mark('one'), mark('two'), mark('three')] }, curves)
+    const shapes = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+)l10 10/g)].map(([, x, y]) => `${x} ${y}`)
+    expect(shapes).toHaveLength(6)
+    expect(new Set(shapes).size).toBe(6)
+  })
 })
