@@ -50,7 +50,7 @@ describe('a result file', () => {
   })
 
   it('is refused when another version wrote it or it is absent', () => {
-    const old = { ...example, benchmark: 'old', version: 'bench-v0' as 'bench-v2' }
+    const old = { ...example, benchmark: 'old', version: 'bench-v0' as 'bench-v1' }
     expect(codeOf(writeResult(old, folder))).toMatch(/^USAGE .*old\.json has version bench-v0/)
     expect(codeOf(join(folder, 'none.json'))).toMatch(/^USAGE cannot read .*none\.json \(ENOENT\)/)
   })

@@ -7,7 +7,7 @@ export function metric(value: number | null, more: Partial<Metric> = {}): Metric
 export function result(metrics: BenchmarkResult['metrics'], more: Partial<BenchmarkResult> = {}) {
   const whole: BenchmarkResult = {
     benchmark: 'example',
-    version: 'bench-v2',
+    version: 'bench-v1',
     settings: { seeds: [101, 102], note: 'a list in a string: [1,  2]' },
     metrics,
     curves: {

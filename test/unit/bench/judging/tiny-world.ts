@@ -13,7 +13,7 @@ export const HOUR = 3_600_000
 
 const HEADER: HeaderLabel = {
   line: 'header',
-  version: 'bench-v2',
+  version: 'bench-v1',
   seed: 101,
   size: 'small',
   faults: false,

@@ -3,7 +3,7 @@ import { LabelsError, parseLabels } from '../../../../bench/traffic/labels.ts'
 
 const HEADER = {
   line: 'header',
-  version: 'bench-v2',
+  version: 'bench-v1',
   seed: 1,
   size: 'small',
   faults: false,
@@ -59,7 +59,7 @@ describe('a labels file', () => {
   })
 
   it.each<readonly [string, readonly object[], RegExp]>([
-    ['another version', [{ ...HEADER, version: 'bench-v1' }], /line 1: version bench-v1/],
+    ['another version', [{ ...HEADER, version: 'bench-v0' }], /line 1: version bench-v0/],
     ['no header', [CALLER], /line 1: the header/],
     ['two headers', [HEADER, HEADER], /line 2: the header/],
     ['a caller twice', [HEADER, CALLER, CALLER], /line 3: consumer:anna appears twice/],
