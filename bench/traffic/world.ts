@@ -102,6 +102,7 @@ export class World {
   readonly plan: WorldPlan
   readonly tenants: Tenant[] = []
   readonly principals: Principal[] = []
+  private readonly usernames = new Set<string>()
 
   constructor(seed: number, plan: WorldPlan) {
     this.seed = seed
@@ -153,6 +154,15 @@ export class World {
     return org
   }
 
+  /** A name that nobody else has: two callers of one name would be one to whoever reads the log. */
+  private freshName(model: Archetype, index: number): string {
+    let name = usernameOf(model, hash(this.seed, 21, index))
+    for (let again = 1; this.usernames.has(name); again++)
+      name = usernameOf(model, hash(this.seed, 21, index, again))
+    this.usernames.add(name)
+    return name
+  }
+
   /** Adds a caller; a `dormant` or `newborn` key is a machine or a person who uses it seldom or anew. */
   addPrincipal(tenant: Tenant, org: Org, archetype: string, random: Random, machines = 1): Principal {
     const model = archetype === 'newborn' ? ARCHETYPES[random.pick(NEWBORN_LIVES)]! : ARCHETYPES[archetype]!
@@ -167,7 +177,7 @@ export class World {
         model,
         org: org.index,
         zone,
-        username: usernameOf(model, hash(this.seed, 21, index)),
+        username: this.freshName(model, index),
         rate: this.rateOf(model, random, machines),
         chain: ownChain(model, random),
         resources,
