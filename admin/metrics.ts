@@ -19,7 +19,7 @@ export interface MetricNames {
   readonly partitions: number
 }
 
-export type DeliveryOutcome = 'delivered' | 'failed' | 'refused' | 'folded'
+export type DeliveryOutcome = 'delivered' | 'refused' | 'abandoned'
 
 /** What the engine reports. Every call is cheap and never throws. */
 export interface EngineMetrics {
@@ -42,7 +42,8 @@ export interface EngineMetrics {
   reconcileLag(gateway: string, seconds: number): void
   delivery(sink: string, outcome: DeliveryOutcome): void
   checkpoint(seconds: number, bytes: number): void
-  partitionLag(partition: number, records: number): void
+  /** How long the newest record of a partition that was judged had waited by then, seconds. */
+  partitionLag(partition: number, seconds: number): void
   /** Event time that a partition has reached, epoch seconds. */
   partitionClock(partition: number, epochSeconds: number): void
   principalsResident(state: PrincipalState, count: number): void
@@ -197,7 +198,7 @@ function outwardMetrics(registry: Registry, names: MetricNames): Outward {
   })
   const deliveries = new Counter({
     name: 'curfew_alert_deliveries_total',
-    help: 'Alerts handed to a sink',
+    help: 'Alerts that a sink is done with: delivered, refused, or given up after a day of tries',
     labelNames: ['sink', 'outcome'],
     registers,
   })
@@ -297,7 +298,11 @@ function stateMetrics(registry: Registry, names: MetricNames): State {
     buckets: BYTES_BUCKETS,
     registers,
   })
-  const lag = gauge('curfew_partition_lag_records', 'Records of the log not yet judged', ['partition'])
+  const lag = gauge(
+    'curfew_partition_lag_seconds',
+    'How long the newest judged record of a partition had waited; one that stays ahead of the others has a caller too busy for it',
+    ['partition'],
+  )
   const clock = gauge('curfew_partition_event_time_seconds', 'Event time reached, as epoch seconds', [
     'partition',
   ])
@@ -309,7 +314,7 @@ function stateMetrics(registry: Registry, names: MetricNames): State {
       duration.observe(measured(seconds))
       size.observe(measured(bytes))
     },
-    partitionLag: (n, records) => lag.set({ partition: partition(n) }, measured(records)),
+    partitionLag: (n, seconds) => lag.set({ partition: partition(n) }, measured(seconds)),
     partitionClock: (n, seconds) => clock.set({ partition: partition(n) }, measured(seconds)),
     principalsResident: (state, count) => resident.set({ state }, measured(count)),
     storeReachable: (yes) => store.set(yes ? 1 : 0),

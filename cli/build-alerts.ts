@@ -1,5 +1,6 @@
 import { createDispatcher } from '../alerts/dispatcher.ts'
 import type { Dispatcher, Logger } from '../alerts/dispatcher-options.ts'
+import type { DeliveryLedger, DeliveryOutcome } from '../alerts/ledger.ts'
 import type { AlertSink, DecisionStatus } from '../alerts/sink.ts'
 import { createSlackBot } from '../alerts/slack-bot.ts'
 import { createSlackWebhook } from '../alerts/slack-webhook.ts'
@@ -24,6 +25,8 @@ export interface AlertsOptions {
   readonly logger: Logger
   /** Channels besides those of the configuration, such as the demo's terminal. */
   readonly extraSinks: readonly AlertSink[]
+  /** Told of each alert that a sink is done with, for metrics. */
+  readonly onDone: (sink: string, outcome: DeliveryOutcome) => void
 }
 
 export interface Alerts {
@@ -39,7 +42,7 @@ export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Pro
   const sinks = [...config.alerts.channels.map((channel) => sinkOf(channel, clock)), ...options.extraSinks]
   const dispatcher = createDispatcher({
     sinks: sinks.map((sink) => ({ sink, minSeverity, budgetPerHour })),
-    ledger: deliveryLedger(map),
+    ledger: told(deliveryLedger(map), options.onDone),
     clock,
     random,
     logger,
@@ -57,6 +60,18 @@ export async function openAlerts(options: AlertsOptions, stop: AbortSignal): Pro
     close: async () => {
       await running
       await map.close()
+    },
+  }
+}
+
+/** The same ledger; what is on record as done is told. */
+function told(ledger: DeliveryLedger, onDone: AlertsOptions['onDone']): DeliveryLedger {
+  return {
+    load: () => ledger.load(),
+    save: async (change) => {
+      await ledger.save(change)
+      const { done } = change
+      for (const _ of done?.alertIds ?? []) onDone(done!.sink, done!.outcome)
     },
   }
 }

@@ -9,7 +9,7 @@ import { DenyList } from '../enforcement/gateways/deny-list.ts'
 import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
-import type { EnforcementLogger } from '../enforcement/reconcile.ts'
+import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
@@ -38,6 +38,7 @@ export interface EnforcementOptions {
   readonly knownPrincipals: () => number
   readonly onChange: (decision: string) => void
   readonly onLeak: (view: EnforcementView) => void
+  readonly observer: GatewayObserver
   readonly safety: Pick<Safety, 'latched' | 'liftsAll' | 'keepsUnknownRules' | 'liftFirst'>
   readonly answered: (status: number, reason: string) => void
 }
@@ -83,6 +84,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     onlyFor: evidenceFor(config),
     onChange: options.onChange,
     onLeak: options.onLeak,
+    observer: options.observer,
     latched: options.safety.latched,
     liftsAll: options.safety.liftsAll,
     keepsUnknownRules: options.safety.keepsUnknownRules,

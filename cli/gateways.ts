@@ -32,13 +32,16 @@ export function gatewaysOf(config: Config, choice: GatewayChoice = {}): readonly
 /** Ids of the gateways whose evidence each adapter acts on, by its name; an adapter that is not there acts on all. */
 export function evidenceFor(config: Config): ReadonlyMap<string, readonly string[]> {
   const meant = new Map<string, readonly string[]>()
-  for (const { kind, name, onlyFor } of config.enforcement.gateways) {
-    if (onlyFor === undefined) continue
-    // One entry of the configuration may give several adapters, each with a name of its own.
-    const names = kind === 'decision' ? [name] : gatewaysOf(config, { only: name }).map((one) => one.name)
-    for (const adapter of names) meant.set(adapter, onlyFor)
+  for (const gateway of config.enforcement.gateways) {
+    if (gateway.onlyFor === undefined) continue
+    for (const adapter of adapterNames(config, gateway)) meant.set(adapter, gateway.onlyFor)
   }
   return meant
+}
+
+/** Names of the adapters of one entry of the configuration: it may give several, each with a name of its own. */
+export function adapterNames(config: Config, { kind, name }: GatewayConfig): readonly string[] {
+  return kind === 'decision' ? [name] : gatewaysOf(config, { only: name }).map((one) => one.name)
 }
 
 /** The entries of the configuration that a choice names. Throws `USAGE` for an unknown name. */

@@ -52,6 +52,11 @@ export class JudgingProgress {
     this.lagSince = Math.max(this.lagSince, lagMs)
   }
 
+  /** How long the newest judged record of each partition had waited, ms. */
+  *lags(): Iterable<readonly [partition: number, lagMs: number]> {
+    for (const [partition, { lagMs }] of this.partitions) yield [partition, lagMs]
+  }
+
   /** Raw records of a source were read. */
   read(source: string, topic: string, partition: number, receivedAt: number): void {
     const key = `${source}/${topic}/${partition}`

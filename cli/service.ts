@@ -32,7 +32,9 @@ import { adminTokens, engineSettings } from './config/engine-input.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import type { CoverageMonitor } from './coverage-monitor.ts'
+import { EngineGauges } from './engine-gauges.ts'
 import type { Forgetting } from './forgetting.ts'
+import { adapterNames } from './gateways.ts'
 import { identityKeyOf } from './identity-key.ts'
 import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
@@ -44,7 +46,7 @@ import { keepRetention } from './retention.ts'
 import { Safety } from './safety.ts'
 import { followSettings } from './settings-follower.ts'
 import { openSettingsKeeper, type SettingsKeeper } from './settings-keeper.ts'
-import { REJECT_REASONS, workerObserver } from './worker-observer.ts'
+import { decisionCounter, gatewayObserver, REJECT_REASONS, workerObserver } from './worker-observer.ts'
 
 /** Roles of a process: `all` for small installations; workers of a larger one only read and detect. */
 export type Role = 'all' | 'detect' | 'control'
@@ -92,6 +94,8 @@ export class Service {
   private settings: SettingsKeeper | null = null
   private safety: Safety | null = null
   private readonly reporter: CoverageReporter
+  private readonly gauges: EngineGauges
+  private readonly countDecision: ReturnType<typeof decisionCounter>
   private coverage: CoverageMonitor | null = null
   private subjects: Subjects | null = null
   private forgetting: Forgetting | null = null
@@ -115,11 +119,13 @@ export class Service {
     const { config } = parts
     this.metrics = createMetrics({
       sources: config.sources.map((s) => s.name),
-      gateways: config.enforcement.gateways.map((g) => g.name),
+      gateways: config.enforcement.gateways.flatMap((g) => adapterNames(config, g)),
       sinks: config.alerts.channels.map((c) => c.name),
       rejectReasons: REJECT_REASONS,
       partitions: opened.log.partitions,
     })
+    this.gauges = new EngineGauges(this.metrics)
+    this.countDecision = decisionCounter(this.metrics)
     this.reporter = new CoverageReporter(this.coverageParts(), parts.role !== 'control')
   }
 
@@ -198,6 +204,7 @@ export class Service {
         knownPrincipals: () => this.principals(),
         onChange: (id) => this.decisionChanged(id),
         onLeak: (view) => this.alert(leakNotice(view, clock.now())),
+        observer: gatewayObserver(this.metrics),
         safety,
         answered: () => undefined,
       },
@@ -205,8 +212,9 @@ export class Service {
     )
     const extraSinks = this.parts.extraSinks ?? []
     const enforcer = () => this.enforcement!.enforcer
+    const onDone = this.metrics.delivery
     this.alerts = await openAlerts(
-      { config, store: this.store, enforcer, clock, random, logger, extraSinks },
+      { config, store: this.store, enforcer, clock, random, logger, extraSinks, onDone },
       stop,
     )
     const { dispatcher } = this.alerts
@@ -246,7 +254,7 @@ export class Service {
     const { host, port } = listenAddress(config.admin.listen)!
     this.adminServer = await createAdminServer({
       controlPlane,
-      metrics: () => this.metrics.exposition(),
+      metrics: () => this.exposition(),
       clock,
       tokens: adminTokens(config),
       listen: { host, port },
@@ -255,6 +263,11 @@ export class Service {
       ...(dashboardToken === undefined ? {} : { dashboardToken }),
     })
     this.admin = await listening('admin.listen', config.admin.listen, this.adminServer.start)
+  }
+
+  private exposition() {
+    if (this.worker !== null) this.gauges.update(this.worker.numbered(), this.reporter.progress)
+    return this.metrics.exposition()
   }
 
   private startDetection(ingest: Ingest): void {
@@ -312,9 +325,7 @@ export class Service {
 
   private async take(kind: string, body: string): Promise<void> {
     if (kind === 'decision') {
-      const decision = JSON.parse(body) as Decision
-      if ((await this.enforcement!.enforcer.accept(decision)) === 'new')
-        this.metrics.decision(decision.action, decision.mode, 'pending')
+      await this.enforcement!.enforcer.accept(JSON.parse(body) as Decision)
       return
     }
     if (kind === 'proof') return this.enforcement!.enforcer.noteProof(JSON.parse(body) as HoldProof)
@@ -327,6 +338,7 @@ export class Service {
   private decisionChanged(id: string): void {
     const view = this.enforcement?.enforcer.view(id)
     if (view == null) return
+    this.countDecision(view)
     this.safety?.noteChange(view)
     this.alerts?.dispatcher.refresh(view.decision.incident)
   }

@@ -2,7 +2,7 @@ import type { Clock } from '../core/time.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import type { GuardSettings } from './guard.ts'
 import type { DecisionLedger, EnforcementView } from './ledger.ts'
-import type { EnforcementLogger } from './reconcile.ts'
+import type { EnforcementLogger, GatewayObserver } from './reconcile.ts'
 
 /** What an enforcer is made of. */
 export interface EnforcerOptions {
@@ -35,16 +35,18 @@ export interface EnforcerOptions {
    * the state they are all that is left of what was decided.
    */
   readonly keepsUnknownRules?: () => boolean
+  readonly observer?: GatewayObserver
   readonly callTimeoutMs?: number
   readonly intervalMs?: number
 }
 
 /** How the work at each gateway is timed and told. */
-export function paceOf({ clock, random, logger, callTimeoutMs, intervalMs }: EnforcerOptions) {
+export function paceOf({ clock, random, logger, observer, callTimeoutMs, intervalMs }: EnforcerOptions) {
   return {
     clock,
     random,
     logger,
+    ...(observer === undefined ? {} : { observer }),
     ...(callTimeoutMs === undefined ? {} : { callTimeoutMs }),
     ...(intervalMs === undefined ? {} : { intervalMs }),
   }

@@ -22,6 +22,13 @@ export interface Outcome {
   readonly detail: string
 }
 
+/** Told about the work at the gateways, for metrics; must not change anything. */
+export interface GatewayObserver {
+  operation(gateway: string, operation: Receipt['operation'], outcome: Receipt['outcome']): void
+  /** How long a gateway has differed from what is desired, ms; 0 when a look found that it agrees. */
+  lag(gateway: string, ms: number): void
+}
+
 export interface ReconcilerOptions {
   readonly gateway: GatewayAdapter
   /** What should stand at this gateway now; asked after the gateway was read. */
@@ -38,6 +45,7 @@ export interface ReconcilerOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: EnforcementLogger
+  readonly observer?: GatewayObserver
   /** Longest a single call may take. */
   readonly callTimeoutMs?: number
   /** Longest time between two looks at the gateway. */
@@ -66,6 +74,7 @@ export class Reconciler {
   #wakeAt: WallTimeMs | null = null
   #changed = false
   #trouble: string | null = 'not looked at yet'
+  #differsSince: WallTimeMs | null = null
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
@@ -151,6 +160,7 @@ export class Reconciler {
     let failed = false
     try {
       const actual = await this.#call((signal) => this.gateway.list(signal))
+      this.#options.observer?.operation(this.gateway.name, 'list', 'done')
       failed = !(await this.#act(actual))
     } catch (error) {
       if (this.#stop.aborted) return
@@ -159,6 +169,13 @@ export class Reconciler {
     }
     this.#failures = failed ? this.#failures + 1 : 0
     if (!failed) this.#trouble = null
+    this.#tellLag(failed)
+  }
+
+  #tellLag(differs: boolean): void {
+    const now = this.#options.clock.now()
+    this.#differsSince = differs ? (this.#differsSince ?? now) : null
+    this.#options.observer?.lag(this.gateway.name, this.#differsSince === null ? 0 : now - this.#differsSince)
   }
 
   async #act(found: readonly Rule[]): Promise<boolean> {
@@ -237,6 +254,7 @@ export class Reconciler {
 
   #done(ruleId: string, operation: 'put' | 'remove', detail = ''): void {
     this.#changed = true
+    this.#options.observer?.operation(this.gateway.name, operation, 'done')
     this.#options.onOutcome({ ruleId, operation, outcome: 'done', unsupported: false, detail })
   }
 
@@ -261,6 +279,7 @@ export class Reconciler {
     const detail = receiptDetail(`${code}: ${message}`)
     const outcome = isRefusal(error) ? 'refused' : 'failed'
     if (code !== 'GATEWAY_UNSUPPORTED') this.#trouble = detail
+    this.#options.observer?.operation(this.gateway.name, operation, outcome)
     this.#options.onOutcome({
       ruleId,
       operation,

@@ -96,6 +96,11 @@ export class DetectWorker implements PartitionOwner {
     return [...this.owned.values()].map((o) => o.part.partition)
   }
 
+  /** The same, by their numbers. */
+  *numbered(): Iterable<readonly [number: number, partition: Partition]> {
+    for (const [number, { part }] of this.owned) yield [number, part.partition]
+  }
+
   async assigned(partition: number): Promise<number> {
     const { options } = this
     const part = await this.insist(async () => {

@@ -121,6 +121,7 @@ decisionEndpoint:
         knownPrincipals: () => 1_000,
         onChange: () => undefined,
         onLeak: () => undefined,
+        observer: { operation: () => undefined, lag: () => undefined },
         safety: {
           latched: () => null,
           liftsAll: () => false,

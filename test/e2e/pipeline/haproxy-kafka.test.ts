@@ -53,6 +53,22 @@ admin:
 `
 }
 
+/** What an operator watches, with what this story leaves in it. */
+const COUNTED = [
+  /^curfew_gateway_operations_total\{gateway="edge",operation="put",outcome="done"\} [1-9]/m,
+  /^curfew_gateway_operations_total\{gateway="edge",operation="remove",outcome="done"\} [1-9]/m,
+  /^curfew_gateway_reconcile_lag_seconds\{gateway="edge"\} 0$/m,
+  /^curfew_alert_deliveries_total\{sink="siem",outcome="delivered"\} [1-9]/m,
+  /^curfew_decisions_total\{action="revoke-token",mode="enforce",status="in-force"\} 1$/m,
+  /^curfew_decisions_total\{action="revoke-token",mode="enforce",status="released"\} 1$/m,
+  /^curfew_incidents_open 1$/m,
+  /^curfew_partition_event_time_seconds\{partition="\d+"\} 1\d{9}/m,
+  /^curfew_partition_lag_seconds\{partition="\d+"\} \d/m,
+  /^curfew_principals_resident\{state="MATURE"\} [1-9]/m,
+  /^curfew_principals_resident\{state="STALE"\} 0$/m,
+  /^curfew_late_events_total \d/m,
+] as const
+
 describe.skipIf(missing !== null)('HAProxy, its log, Kafka, Curfew and the Runtime API', () => {
   let compiled: CompiledProgram
   let folder: string
@@ -187,6 +203,11 @@ describe.skipIf(missing !== null)('HAProxy, its log, Kafka, Curfew and the Runti
     expect(await haproxy.command(`show map ${haproxy.mapFolder}/tokens.map`)).toBe('\n')
     expect(await haproxy.command(`show map ${haproxy.mapFolder}/throttles.map`)).toBe('\n')
     expect(forwarder.failures).toEqual([])
+    await eventually('all of it in the metrics', async () => {
+      const answer = await fetch(`${curfew.admin}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
+      const text = await answer.text()
+      return COUNTED.every((line) => line.test(text)) ? true : null
+    })
     expect(await curfew.end('SIGTERM')).toBe(0)
   })
 })

@@ -61,7 +61,7 @@ describe('metrics', () => {
       'curfew_knowledge_version_in_force{population="known"} 5',
       'curfew_knowledge_boundary_timestamp_seconds{population="known"} 1770000000',
       'curfew_knowledge_partitions_missing{population="known"} 2',
-      'curfew_partition_lag_records{partition="1"} 12',
+      'curfew_partition_lag_seconds{partition="1"} 12',
       'curfew_partition_event_time_seconds{partition="1"} 1770000000',
       'curfew_principals_resident{state="MATURE"} 7',
       'curfew_store_reachable 1',
@@ -79,7 +79,7 @@ describe('metrics', () => {
       metrics.events(`attacker-${i}"}\n`)
       metrics.rejected(`reason ${i}`)
       metrics.gatewayOperation(`g${i}`, 'list', 'failed')
-      metrics.delivery(`s${i}`, 'failed')
+      metrics.delivery(`s${i}`, 'refused')
       metrics.partitionLag(i + 2, 1)
     }
     const { body } = await metrics.exposition()
