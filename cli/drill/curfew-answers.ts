@@ -51,23 +51,39 @@ export class CurfewAnswers {
     return items.filter(({ decision }) => decision.entity.id === this.#principal)
   }
 
-  /** Lifts what stands about the canary; how many decisions that were. Throws when one cannot be lifted. */
-  async release(reason: string): Promise<number> {
+  /** Lifts what stands about the canary; the incidents that it belonged to. Throws when something cannot be lifted. */
+  async release(reason: string): Promise<readonly string[]> {
     const standing = (await this.decisions()).filter(({ status }) => STANDING.has(status))
     for (const { decision } of standing) {
       const { status } = await this.#ask(`/v1/decisions/${decision.id}/release`, { reason })
       // 409: a stronger one that was lifted before took it along.
       if (status !== 200 && status !== 409) throw new Error(`${decision.id} is not lifted: status ${status}`)
     }
-    return standing.length
+    return standing.map(({ decision }) => decision.incident)
   }
 
-  /** Closes the canary's incident without learning from it. */
-  async close(reason: string): Promise<void> {
-    const incident = await this.incident()
-    if (incident === null) return
-    const { status } = await this.#ask(`/v1/incidents/${incident.id}/close`, { verdict: 'dismiss', reason })
-    if (status !== 200 && status !== 409) throw new Error(`${incident.id} is not closed: status ${status}`)
+  /**
+   * Whether the canary's incident and these others are closed; closes them, without learning, while they are not. A
+   * decision may show before its incident does, and an incident that stays open decides nothing again.
+   */
+  async closed(reason: string, incidents: readonly string[] = []): Promise<boolean> {
+    const open = await this.incident()
+    const ids = new Set(open === null ? incidents : [...incidents, open.id])
+    let all = true
+    for (const id of ids) {
+      if (id !== open?.id && (await this.#isResolved(id))) continue
+      all = false
+      const { status } = await this.#ask(`/v1/incidents/${id}/close`, { verdict: 'dismiss', reason })
+      // 404: not shown yet. 409: closed meanwhile.
+      if (status !== 200 && status !== 404 && status !== 409)
+        throw new Error(`${id} is not closed: status ${status}`)
+    }
+    return all
+  }
+
+  async #isResolved(id: string): Promise<boolean> {
+    const { status, body } = await this.#ask(`/v1/incidents/${id}`)
+    return status === 200 && (body as IncidentView).state === 'resolved'
   }
 
   async #get<T>(path: string): Promise<T> {

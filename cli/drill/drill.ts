@@ -121,13 +121,12 @@ export class Drill {
     const failing = failingCheck(status?.checks ?? null)
     if (failing !== null) throw new Broken(failing.link, failing.why)
     const { curfew } = this.#parts
-    const lifted = await curfew.release(`${REASON}: left by an earlier one`)
-    await curfew.close(`${REASON}: left by an earlier one`)
-    await this.#until(stop, POLL_MS, async () => (await curfew.incident()) === null)
     for (const { decision } of await curfew.decisions()) this.#known.add(decision.id)
+    const lifted = await curfew.release(`${REASON}: left by an earlier one`)
+    await this.#until(stop, POLL_MS, () => curfew.closed(`${REASON}: left by an earlier one`, lifted))
     this.#start = this.#parts.now()
     let answer = await this.#call()
-    if (lifted > 0 && !isServed(answer)) {
+    if (lifted.length > 0 && !isServed(answer)) {
       await this.#until(stop, SLOW_CALL_MS, async () => {
         this.#start = this.#parts.now()
         answer = await this.#call()
@@ -272,11 +271,13 @@ export class Drill {
   async #cleanUp(): Promise<string | null> {
     const { curfew } = this.#parts
     try {
-      await curfew.release(`${REASON}: over`)
-      await curfew.close(`${REASON}: over`)
+      const own = this.#decision === null ? [] : [this.#decision.decision.incident]
+      const caused = [...own, ...(await curfew.release(`${REASON}: over`))]
+      const patience = new AbortController().signal
+      const closed = await this.#until(patience, POLL_MS, () => curfew.closed(`${REASON}: over`, caused))
       // A call that was still on its way may have led to a decision after the first look.
       await curfew.release(`${REASON}: over`)
-      return null
+      return closed ? null : 'its incident is still open; the next drill closes it'
     } catch (error) {
       const until = this.#decision?.until ?? null
       const why = error instanceof Error ? error.message : String(error)

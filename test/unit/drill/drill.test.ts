@@ -21,6 +21,7 @@ class World {
   incident = false
   decided = 0
   sent = 0
+  views = 0
   /** What goes wrong in this world. */
   readonly faults: ReadonlySet<string>
   readonly asked: string[] = []
@@ -47,6 +48,12 @@ class World {
 
   ask = async (path: string, body?: object) => {
     if (body !== undefined) this.asked.push(path)
+    if (this.faults.has('late view') && path.startsWith('/v1/incidents')) {
+      if (this.views++ < 3) {
+        const isList = path.startsWith('/v1/incidents?')
+        return { status: isList ? 200 : 404, body: isList ? { items: [], nextCursor: null } : {} }
+      }
+    }
     return { status: 200, body: this.answer(path) }
   }
 
@@ -59,9 +66,16 @@ class World {
     }
     if (path.endsWith('/close')) this.incident = false
     if (path.endsWith('/release') && !this.faults.has('stuck')) this.held = false
+    if (path.startsWith('/v1/incidents/'))
+      return { ...incidents[0], state: this.incident ? 'open' : 'resolved' }
     if (path.startsWith('/v1/incidents'))
       return { items: this.incident ? [incidents[0]] : [], nextCursor: null }
-    const decision = { ...decisions[0]!.decision, id: `dec_${this.decided}`, action: 'throttle' }
+    const decision = {
+      ...decisions[0]!.decision,
+      id: `dec_${this.decided}`,
+      action: 'throttle',
+      incident: incidents[0]!.id,
+    }
     const entity = { type: 'principal', id: CONFIG.principal }
     const status = this.held ? 'in-force' : 'released'
     const items = this.decided === 0 ? [] : [{ ...decisions[0], status, decision: { ...decision, entity } }]
@@ -94,6 +108,15 @@ describe('a drill', () => {
     expect(links(report)).toEqual([])
     expect(world.asked[0]).toBe('/v1/decisions/dec_1/release')
     expect(world.decided).toBe(2)
+  })
+
+  it('closes what an earlier one left although its incident shows late', async () => {
+    const world = new World('late view')
+    world.hold()
+    const report = await world.drill()
+    expect(links(report)).toEqual([])
+    expect(world.decided).toBe(2)
+    expect([world.held, world.incident]).toEqual([false, false])
   })
 
   it('cleans up when it is interrupted while the canary is held', async () => {
