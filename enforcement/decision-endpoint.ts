@@ -232,14 +232,14 @@ function trustedValue(request: FastifyRequest, name: string | null): string | nu
 
 /**
  * The token of a Bearer header (RFC 6750 section 2.1; scheme without case), or of one without any scheme,
- * as some gateways take it. Undefined when it is a Bearer header that cannot be read: passing it as
- * anonymous would let a more lenient reader behind us accept the token in it.
+ * as some gateways take it. Undefined when it is anything else with that word in it: passing it as anonymous
+ * would let a more lenient reader accept the token in it, such as Envoy, which finds it anywhere in the header.
  */
 function bearerOf(authorization: string | null): string | null | undefined {
   if (authorization === null) return null
   const token = /^(?:bearer +)?(\S+) *$/i.exec(authorization)?.[1]
   if (token !== undefined) return token
-  return /^bearer\b/i.test(authorization) ? undefined : null
+  return /bearer/i.test(authorization) ? undefined : null
 }
 
 function ask(

@@ -226,6 +226,8 @@ describe('the decision endpoint', () => {
       token,
       `Bearer\t${token}`,
       `Bearer a ${token}`,
+      `X Bearer ${token}`,
+      `Basic YTpi, Bearer ${token}`,
     ]) {
       expect((await ask({ authorization })).status).toBe(401)
     }
