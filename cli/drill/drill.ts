@@ -36,6 +36,7 @@ export interface DrillParts {
 const POLL_MS = 300
 const SLOW_CALL_MS = 500
 const REASON = 'curfew drill'
+const NOT_ENFORCED: ReadonlySet<string> = new Set(['observed', 'awaiting-approval', 'withheld'])
 
 /** Ends a drill early. */
 class Broken extends Error {
@@ -173,6 +174,8 @@ export class Drill {
     if (this.#refusedMs === null) throw await this.#servedStill()
     if (this.#decision === null)
       throw new Broken('gateway', 'refuses the canary by itself, before Curfew decided anything')
+    // Then it was the gateway's own limit that refused.
+    if (NOT_ENFORCED.has(this.#decision.status)) throw await this.#servedStill()
   }
 
   /** Whether the last thing that happened is as long ago as each link may take. */

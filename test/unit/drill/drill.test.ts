@@ -77,7 +77,8 @@ class World {
       incident: incidents[0]!.id,
     }
     const entity = { type: 'principal', id: CONFIG.principal }
-    const status = this.held ? 'in-force' : 'released'
+    const held = this.faults.has('observing') ? 'observed' : 'in-force'
+    const status = this.held ? held : 'released'
     const items = this.decided === 0 ? [] : [{ ...decisions[0], status, decision: { ...decision, entity } }]
     return { items, nextCursor: null }
   }
@@ -133,6 +134,7 @@ describe('a drill', () => {
     ['unknown', ['gateway']],
     ['own limit', ['gateway']],
     ['stuck', ['release']],
+    ['observing', ['policy']],
     ['deaf channel', ['alert channel siem']],
   ])('names what is broken: %s', async (fault, expected) => {
     const report = await new World(fault).drill()
