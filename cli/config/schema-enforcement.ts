@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { ASYMMETRIC_ALGORITHMS } from '../../core/signature-algorithms.ts'
 import { caepSection, gatewayIds, keycloakSection, userPoolSection } from './schema-identity.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
 
@@ -282,19 +283,6 @@ export const enforcementSchema = section(
   { default: {}, description: 'How decisions reach gateways.' },
 )
 
-const asymmetric = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const
-
 const issuer = () => Type.Optional(words({ description: 'Value of `iss` that tokens must carry.' }))
 
 const secretKey = section(
@@ -310,7 +298,7 @@ const secretKey = section(
 const pemKey = section(
   {
     kind: Type.Literal('pem', { description: 'The public key of the issuer.' }),
-    alg: oneOf(asymmetric, { description: 'The only algorithm accepted with this key.' }),
+    alg: oneOf(ASYMMETRIC_ALGORITHMS, { description: 'The only algorithm accepted with this key.' }),
     ...secret('publicKey', 'required', 'public key, PEM'),
     issuer: issuer(),
   },
@@ -320,7 +308,7 @@ const pemKey = section(
 const jwksKey = section(
   {
     kind: Type.Literal('jwks', { description: 'The published key set of the issuer.' }),
-    alg: oneOf(asymmetric, { description: 'The only algorithm accepted with this key set.' }),
+    alg: oneOf(ASYMMETRIC_ALGORITHMS, { description: 'The only algorithm accepted with this key set.' }),
     url: url('http', { description: 'Address of the key set.' }),
     issuer: issuer(),
   },

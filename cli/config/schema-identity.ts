@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { EVENT_ALGORITHMS } from '../../enforcement/gateways/event-signer.ts'
+import { ASYMMETRIC_ALGORITHMS } from '../../core/signature-algorithms.ts'
 import { count, kebabName, oneOf, secret, section, url, words } from './schema-parts.ts'
 
 /** Ids of gateways whose evidence an entry acts on. */
@@ -69,14 +69,14 @@ export const caepSection = section(
     url: url('http', { description: 'Address that events are pushed to.' }),
     issuer: words({ description: '`iss` of the events: how the receiver knows Curfew.' }),
     audience: words({ description: '`aud` of the events: what the receiver calls itself.' }),
-    alg: oneOf(EVENT_ALGORITHMS, { description: 'Algorithm that events are signed with.' }),
+    alg: oneOf(ASYMMETRIC_ALGORITHMS, { description: 'Algorithm that events are signed with.' }),
     ...secret('signingKey', 'required', 'private key that signs events, PKCS #8 PEM'),
     keyId: Type.Optional(words({ description: 'Sent as `kid`, where the receiver knows several keys.' })),
     ...secret('token', 'optional', 'bearer token for the receiver'),
     tokenIssuer: Type.Optional(
       words({
         description:
-          'Issuer that is meant where a decision names none; without it such decisions are not told.',
+          'Issuer whose users the receiver knows: those of others are not told to it. Also meant where a decision names none; without it such decisions are not told.',
       }),
     ),
     effectSeconds: count({

@@ -188,7 +188,7 @@ export const configSchema = section(
       minItems: 1,
       uniqueItems: true,
       description:
-        'Detectors that judge; one that is left out costs nothing. What it learnt before stays in the profiles and is used again when it comes back. The same for all workers.',
+        'Detectors that judge; one that is left out costs nothing. What it learnt before stays in the profiles and is used again when it comes back; `probing` and `enumeration` take days that they did not see for days without refusals or steps, so watch their first days. The same for all workers.',
     }),
     defaultMode: oneOf(modeWords, {
       default: 'observe',

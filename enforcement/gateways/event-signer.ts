@@ -1,24 +1,11 @@
 import { type CryptoKey, importPKCS8, SignJWT } from 'jose'
 import { CurfewError } from '../../core/errors.ts'
-
-/** Algorithms of public-key signatures: receivers verify with a key that cannot sign. */
-export const EVENT_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const
+import type { ASYMMETRIC_ALGORITHMS } from '../../core/signature-algorithms.ts'
 
 export interface SigningKey {
   /** PKCS #8, PEM. */
   readonly pem: string
-  readonly algorithm: (typeof EVENT_ALGORITHMS)[number]
+  readonly algorithm: (typeof ASYMMETRIC_ALGORITHMS)[number]
   /** Sent as `kid`; null for none. */
   readonly keyId: string | null
 }

@@ -13,7 +13,10 @@ export interface EventFrame {
   /** `iss`: how receivers know us. */
   readonly issuer: string
   readonly audience: string
-  /** The issuer that is meant where a decision names none; null leaves such decisions out. */
+  /**
+   * The issuer whose users the receiver knows, meant also where a decision names none. Null: users of every issuer, and
+   * decisions that name none are left out.
+   */
   readonly tokenIssuer: string | null
 }
 
@@ -27,6 +30,7 @@ export function eventSubject(
 ): Readonly<Record<string, string>> | null {
   if (scope.kind !== 'subject' && scope.kind !== 'token') return null
   const iss = scope.iss ?? tokenIssuer
+  if (tokenIssuer !== null && iss !== tokenIssuer) return null
   const id = scope.kind === 'subject' ? scope.sub : scope.jti
   if (iss === null || iss === '' || id === '' || iss.length > MAX_NAME || id.length > MAX_NAME) return null
   return scope.kind === 'subject' ? { format: 'iss_sub', iss, sub: id } : { format: 'jwt_id', iss, jti: id }

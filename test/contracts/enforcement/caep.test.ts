@@ -198,6 +198,17 @@ describe('pushing events', { timeout: 60_000 }, () => {
     expect(receiver.state.events.size).toBe(1)
   })
 
+  it('tells nobody about users of an issuer that the receiver does not know', async () => {
+    const { receiver, folder } = await rig()
+    const gateway = gatewayOn(receiver, folder, 'idp', ISSUER)
+    await expect(
+      gateway.put(rule('dec_a', subject('alice', 'https://another.example')), never),
+    ).rejects.toMatchObject({ code: 'GATEWAY_UNSUPPORTED' })
+    expect(receiver.calls).toBe(0)
+    await gateway.put(rule('dec_b', subject('alice')), never)
+    expect(receiver.state.events.size).toBe(1)
+  })
+
   it('takes no name that is empty or endless, and no id that is a path', async () => {
     const { receiver, folder } = await rig()
     const gateway = gatewayOn(receiver, folder)
