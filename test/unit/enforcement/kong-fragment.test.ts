@@ -60,13 +60,35 @@ describe('our plugins as a declarative file', () => {
     await gateway.put(block, never)
     const [row] = await plugins()
     kong.plant({ ...row, consumer: { id: CONSUMER } })
-    await gateway.remove('dec_b', never)
+    const lift = gateway.remove('dec_b', never)
+    await expect(lift).rejects.toMatchObject({ code: 'GATEWAY_UNREACHABLE', retriable: true })
+    await expect(lift).rejects.toThrow(/no longer has it, but Kong has not loaded that yet/)
     expect(await plugins()).toEqual([])
     expect(await gateway.list(never)).toEqual([{ ...block, scope: expect.anything(), until: 0 }])
     await gateway.put(throttle, never)
     expect((await plugins()).map(({ name }: { name: string }) => name)).toEqual(['rate-limiting'])
     kong.plugins.clear()
+    await gateway.remove('dec_b', never)
     expect((await gateway.list(never)).map(({ id }) => id)).toEqual(['dec_t'])
+  })
+
+  it.each([
+    ['a password', { redis: { host: 'r', password: 'hunter2' } }, 'redis.password'],
+    ['a password of Sentinel', { redis: { sentinel_password: 'hunter2' } }, 'redis.sentinel_password'],
+  ])('never contain %s of the limit that they replace', async (_what, config, field) => {
+    kong.plant({ id: THEIRS, name: 'rate-limiting', config: { minute: 5, policy: 'redis', ...config } })
+    const refused = gateway.put(throttle, never)
+    await expect(refused).rejects.toMatchObject({ code: 'GATEWAY_UNSUPPORTED' })
+    await expect(refused).rejects.toThrow(field)
+    await expect(refused).rejects.not.toThrow('hunter2')
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('take a reference to a vault along', async () => {
+    const redis = { host: 'r', password: '{vault://env/redis-password}' }
+    kong.plant({ id: THEIRS, name: 'rate-limiting', config: { minute: 5, policy: 'redis', redis } })
+    await gateway.put(throttle, never)
+    expect(await plugins()).toMatchObject([{ config: { minute: 5, policy: 'redis', redis } }])
   })
 
   it('never replace a plugin that is declared elsewhere', async () => {
