@@ -43,6 +43,10 @@ export const CORE = {
 
 /** Set when an incident froze the profile for too long; cleared when learning has caught up or a person decided. */
 export const FLAG_STALE = 1
+/** Set while the principal counts in what is known about all, as one of the owner whose bucket is in the upper bits. */
+export const FLAG_COUNTS = 2
+/** The bits of the flags from this one on are the bucket of the owner. */
+export const OWNER_SHIFT = 3
 
 export const WINDOW_INDEX = 64 // u32[WINDOW_COUNT]
 export const TOTAL = 80 // f64[CELLS], running totals of the open windows

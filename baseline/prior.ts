@@ -1,6 +1,7 @@
 import { BURST_BINS, cutBursts, type PeakCounts } from './bursts.ts'
 import { CELLS } from './layout.ts'
 import { OPERATIONS } from './operations.ts'
+import { OWNER_BUCKETS } from './owners.ts'
 
 /**
  * What is known about the callers of all tenants: how the means of principals spread, how
@@ -59,6 +60,8 @@ export interface PriorSums {
   /** Units of calls, per operation bucket. */
   readonly operations: Float64Array
   readonly peaks: Readonly<Record<PeakName, PeakCounts>>
+  /** Principals that count, per bucket of owners; not part of what is cut. */
+  readonly owners: Float64Array
 }
 
 export function emptyPriorSums(): PriorSums {
@@ -70,6 +73,7 @@ export function emptyPriorSums(): PriorSums {
     hours: new Float64Array(168),
     operations: new Float64Array(OPERATIONS),
     peaks: perPeak(() => ({ known: new Float64Array(BURST_BINS), newcomers: new Float64Array(BURST_BINS) })),
+    owners: new Float64Array(OWNER_BUCKETS),
   }
 }
 
@@ -138,8 +142,9 @@ function cutShares(counts: Float64Array, weight: number): Float64Array {
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + PEAKS.length * 2 * BURST_BINS
+export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + PEAKS.length * 2 * BURST_BINS + OWNER_BUCKETS
 const FIRST_PEAK = 4 * CELLS + 168 + OPERATIONS
+const FIRST_OWNER = FIRST_PEAK + PEAKS.length * 2 * BURST_BINS
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
   const out = new Float64Array(PRIOR_SUMS_LENGTH)
@@ -153,6 +158,7 @@ export function encodePriorSums(sums: PriorSums): Float64Array {
     out.set(sums.peaks[name].known, FIRST_PEAK + 2 * i * BURST_BINS)
     out.set(sums.peaks[name].newcomers, FIRST_PEAK + (2 * i + 1) * BURST_BINS)
   }
+  out.set(sums.owners, FIRST_OWNER)
   return out
 }
 
@@ -171,5 +177,6 @@ export function decodePriorSums(values: Float64Array): PriorSums {
         newcomers: values.slice(at + BURST_BINS, at + 2 * BURST_BINS),
       }
     }),
+    owners: values.slice(FIRST_OWNER, FIRST_OWNER + OWNER_BUCKETS),
   }
 }

@@ -4,6 +4,7 @@ import {
   CORE,
   DAY_WINDOW,
   DERIVED,
+  FLAG_COUNTS,
   FLAG_STALE,
   HOUR_WINDOW,
   hourOfWeek,
@@ -11,12 +12,14 @@ import {
   MEAN,
   MEMORY,
   METRIC_COUNT,
+  OWNER_SHIFT,
   SEEN,
   TOTAL,
   WINDOW_COUNT,
   WINDOW_INDEX,
   WINDOW_MS,
 } from './layout.ts'
+import { mayCount } from './owners.ts'
 import { ALL_WINDOWS, derive, isStale, levelOffset, ownWindows, predict } from './predictive.ts'
 import { type Prior, type PriorSums, weighInPrior } from './prior.ts'
 import type { ProfileView } from './slab.ts'
@@ -243,22 +246,43 @@ export function acceptQuarantine(view: ProfileView, quarantine: QuarantinedWindo
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
 
-/** Whether a principal is no newcomer any more. */
-function countsForAll(view: ProfileView): boolean {
-  return view.u16[(view.base + CORE.activeDays) / 2]! >= DAYS_IN_PRIOR
+/** Whether a principal counts in what is known about all: no newcomer, and not one too many of its owner. */
+export function countsForAll(view: ProfileView): boolean {
+  return (view.bytes[view.base + CORE.flags]! & FLAG_COUNTS) !== 0
 }
 
-/** Counts a further active day; with the second one a principal begins to count in what is known about all. */
-export function countActiveDay(view: ProfileView, sums: PriorSums): void {
+/**
+ * Counts a further active day; from the second one on a principal counts in what is known about all, as far as its owner
+ * has not enough others there. `owner`: bucket of its owner.
+ */
+export function countActiveDay(view: ProfileView, sums: PriorSums, owner: number): void {
   const days = (view.base + CORE.activeDays) / 2
   const before = view.u16[days]!
   if (before < 65_535) view.u16[days] = before + 1
-  if (before + 1 === DAYS_IN_PRIOR) weighWhole(view, sums, 1)
+  if (before + 1 < DAYS_IN_PRIOR) return
+  const counts = countsForAll(view)
+  const may = mayCount(sums.owners, counts ? ownerOf(view) : owner, counts)
+  if (may && !counts) enterPrior(view, sums, owner)
+  else if (!may && counts) leavePrior(view, sums)
+}
+
+function enterPrior(view: ProfileView, sums: PriorSums, owner: number): void {
+  view.bytes[view.base + CORE.flags]! &= (1 << OWNER_SHIFT) - 1
+  view.bytes[view.base + CORE.flags]! |= FLAG_COUNTS | (owner << OWNER_SHIFT)
+  sums.owners[owner]! += 1
+  weighWhole(view, sums, 1)
 }
 
 /** Takes a principal out of what is known about all; for forgetting and eviction. */
 export function leavePrior(view: ProfileView, sums: PriorSums): void {
-  if (countsForAll(view)) weighWhole(view, sums, -1)
+  if (!countsForAll(view)) return
+  view.bytes[view.base + CORE.flags]! &= ~FLAG_COUNTS
+  sums.owners[ownerOf(view)]! -= 1
+  weighWhole(view, sums, -1)
+}
+
+function ownerOf(view: ProfileView): number {
+  return view.bytes[view.base + CORE.flags]! >> OWNER_SHIFT
 }
 
 function weighWhole(view: ProfileView, sums: PriorSums, sign: 1 | -1): void {

@@ -4,6 +4,7 @@ import { isStale } from '../baseline/predictive.ts'
 import type { PeakName, PriorSums } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { MAX_SURPRISE, studentSurprise } from '../baseline/tail.ts'
+import { countsForAll } from '../baseline/windows.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { Reason } from '../core/opinion.ts'
 import { DAY_MS } from '../core/time.ts'
@@ -134,7 +135,7 @@ function closeDay(peak: Peak, profile: ProfileView, at: number, common: PriorSum
   profile.f32[f + AT.mean / 4]! += delta / days
   profile.f32[f + AT.m2 / 4] =
     kept * profile.f32[f + AT.m2 / 4]! + delta * (y - profile.f32[f + AT.mean / 4]!)
-  if (former >= KNOWN_DAYS) common.peaks[peak.of].known[burstBin(most)]! += 1
+  if (former >= KNOWN_DAYS && countsForAll(profile)) common.peaks[peak.of].known[burstBin(most)]! += 1
 }
 
 /** What a peak counts in the statistics of former days: its logarithm; of what is rare so that none is 0. */

@@ -257,6 +257,7 @@ function assignSums(target: Sums, source: Sums): void {
     target.prior.peaks[name].known.set(source.prior.peaks[name].known)
     target.prior.peaks[name].newcomers.set(source.prior.peaks[name].newcomers)
   }
+  target.prior.owners.set(source.prior.owners)
   target.calibration.events.set(source.calibration.events)
   target.calibration.dayMaxima.set(source.calibration.dayMaxima)
 }

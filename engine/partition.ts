@@ -203,7 +203,7 @@ export class Partition {
       return
     }
     if (isLate(view, at)) this.late++
-    const newHour = bookTime(view, at, population, incident?.quarantine ?? null)
+    const newHour = bookTime(event, view, at, population, incident?.quarantine ?? null)
     if (incident !== undefined) {
       // Windows that closed may have gone into its quarantine, surprising call or not.
       this.book.touch(incident, this.settings)

@@ -1,8 +1,10 @@
 import { CORE, DERIVED } from '../baseline/layout.ts'
+import { OWNER_BUCKETS } from '../baseline/owners.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
-import { advance, countActiveDay, type QuarantinedWindows } from '../baseline/windows.ts'
+import { advance, countActiveDay, countsForAll, type QuarantinedWindows } from '../baseline/windows.ts'
 import type { AccessEvent } from '../core/event.ts'
+import { hash32 } from '../core/hash.ts'
 import { DAY_MS } from '../core/time.ts'
 import { marksOf } from '../detectors/marks.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
@@ -19,6 +21,9 @@ const FORMER_DAYS_FOR_EVENTS = 2
 /** One day of a caller weighs at most as much as so many of its usual ones. */
 const MOST_DAYS_IN_ONE = 16
 
+/** Seed of the hash of owners; part of what is stored. */
+const OWNERS = 0x6f77_6e73
+
 /** Whether a call ended long before the latest one of its caller. */
 export function isLate(view: ProfileView, at: number): boolean {
   return view.f64[(view.base + CORE.lastSeen) / 8]! - at > LATE_MS
@@ -29,6 +34,7 @@ export function isLate(view: ProfileView, at: number): boolean {
  * hour began.
  */
 export function bookTime(
+  event: AccessEvent,
   view: ProfileView,
   at: number,
   population: Population,
@@ -44,10 +50,20 @@ export function bookTime(
   const newHour = advance(view, time, population.learning, quarantine)
   // After the windows: they close under what was known when they were open.
   const day = Math.floor(time / DAY_MS)
-  if (day !== view.u32[(view.base + CORE.dayIndex) / 4]) closeDay(view, day, population)
+  if (day !== view.u32[(view.base + CORE.dayIndex) / 4]) closeDay(view, day, event, population)
   view.u32[(view.base + CORE.dayEvents) / 4]! += 1
   if (newHour) bookHour(view, population.learning.prior)
   return newHour
+}
+
+/** Bucket of who answers for the caller: its organisation or app, else the network that it calls from, else itself. */
+function ownerBucket(event: AccessEvent): number {
+  const [mostGeneral] = event.parents
+  if (mostGeneral !== undefined) return hash32(mostGeneral, OWNERS) % OWNER_BUCKETS
+  const { network } = marksOf(event)
+  return (
+    (network === 0 ? hash32(event.principal.id, OWNERS) : hash32(String(network), OWNERS)) % OWNER_BUCKETS
+  )
 }
 
 /** Works out how surprising it is to be active in the current hour. */
@@ -56,19 +72,19 @@ export function bookHour(view: ProfileView, prior: Prior): void {
   view.f32[(view.base + CORE.hourSurprise) / 4] = surpriseOfHour(view, prior, hour)
 }
 
-function closeDay(view: ProfileView, day: number, { knowledge }: Population): void {
+function closeDay(view: ProfileView, day: number, event: AccessEvent, { knowledge }: Population): void {
   const u = view.base / 4
   const days = (view.base + CORE.activeDays) / 2
   const largest = view.f32[u + CORE.dayMaxSurprise / 4]!
   const events = view.f64[(view.base + CORE.events) / 8]!
-  if (view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS) {
+  if (countsForAll(view) && view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS) {
     knowledge.sums.calibration.dayMaxima[binOf(largest)]! += 1
   }
   view.f32[u + CORE.dayMaxSurprise / 4] = 0
   view.u32[u + CORE.previousDayEvents / 4] = view.u32[u + CORE.dayEvents / 4]!
   view.u32[u + CORE.dayEvents / 4] = 0
   view.u32[u + CORE.dayIndex / 4] = day
-  countActiveDay(view, knowledge.sums.prior)
+  countActiveDay(view, knowledge.sums.prior, ownerBucket(event))
   // A further day makes the history worth more.
   view.u32[(view.base + view.derived + DERIVED.version) / 4] = 0
 }
@@ -88,7 +104,7 @@ export function sample(
   const f = (view.base + CORE.dayMaxSurprise) / 4
   if (surprise > view.f32[f]!) view.f32[f] = surprise
   const formerDays = view.u16[(view.base + CORE.activeDays) / 2]! - 1
-  if (formerDays < FORMER_DAYS_FOR_EVENTS) return
+  if (formerDays < FORMER_DAYS_FOR_EVENTS || !countsForAll(view)) return
   const today = view.u32[(view.base + CORE.dayEvents) / 4]!
   const usual = (view.f64[(view.base + CORE.events) / 8]! - today) / formerDays
   if (today > MOST_DAYS_IN_ONE * usual) return
