@@ -1,8 +1,6 @@
 import type { StateStore } from '../baseline/store.ts'
-import { CurfewError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
-import { type DecisionEndpoint, startDecisionEndpoint } from '../enforcement/decision-endpoint.ts'
-import type { TrustedIssuer, VerificationKey } from '../enforcement/decision-endpoint-tokens.ts'
+import type { DecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import { Enforcer } from '../enforcement/enforcer.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
@@ -10,11 +8,10 @@ import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
-import { listenAddress } from './config/listen-address.ts'
+import { openEndpoint } from './build-endpoint.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
-import { listening } from './listening.ts'
 import type { Safety } from './safety.ts'
 import { SharedMap } from './shared-map.ts'
 
@@ -64,6 +61,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
           store: textMapDenyStore(denyListMap(denied)),
           clock,
           worstCaseDelayMs: 0,
+          claimsVerified: config.decisionEndpoint?.keys.length !== 0,
         })
   await denyList?.refresh(stop)
   denyList?.follow(DENY_REFRESH_MS, stop, (error) =>
@@ -113,58 +111,5 @@ function guardSettings(config: Config): GuardSettings {
     newPrincipals: maxNewPrincipals,
     shareOfPrincipals: maxShareOfPrincipals,
     maxLiveRules,
-  }
-}
-
-async function openEndpoint(
-  options: EnforcementOptions,
-  denyList: DenyList | null,
-): Promise<DecisionEndpoint | null> {
-  const endpoint = options.config.decisionEndpoint
-  if (endpoint === undefined) return null
-  if (denyList === null) {
-    throw new CurfewError(
-      'CONFIG_INVALID',
-      'decisionEndpoint needs a gateway of kind `decision` under enforcement.gateways',
-    )
-  }
-  const { host, port } = listenAddress(endpoint.listen)!
-  const start = () =>
-    startDecisionEndpoint({
-      denyList,
-      clock: options.clock,
-      host,
-      port,
-      issuers: issuersOf(endpoint),
-      requireIdentity: false,
-      trustHeaders: endpoint.trustHeaders ? { consumer: 'x-consumer-id', credential: null } : null,
-      apiKeyHeader: null,
-      subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
-      failMode: endpoint.failMode,
-      maxStaleMs: endpoint.maxStaleSeconds * 1_000,
-      answered: options.answered,
-    })
-  return listening('decisionEndpoint.listen', endpoint.listen, start)
-}
-
-function issuersOf(endpoint: NonNullable<Config['decisionEndpoint']>): TrustedIssuer[] {
-  const byIssuer = new Map<string | null, VerificationKey[]>()
-  for (const key of endpoint.keys) {
-    const issuer = key.issuer ?? null
-    const keys = byIssuer.get(issuer) ?? []
-    keys.push(verificationKey(key))
-    byIssuer.set(issuer, keys)
-  }
-  return [...byIssuer].map(([issuer, keys]) => ({ issuer, audience: null, keys }))
-}
-
-function verificationKey(key: NonNullable<Config['decisionEndpoint']>['keys'][number]): VerificationKey {
-  switch (key.kind) {
-    case 'hs':
-      return { kind: 'secret', algorithm: key.alg, secret: new TextEncoder().encode(key.secret.reveal()) }
-    case 'pem':
-      return { kind: 'public-key', algorithm: key.alg, pem: key.publicKey.reveal() }
-    case 'jwks':
-      return { kind: 'jwks-url', algorithms: [key.alg], url: new URL(key.url) }
   }
 }

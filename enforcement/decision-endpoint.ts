@@ -34,7 +34,10 @@ export interface DecisionEndpointOptions {
   readonly host?: string
   /** 0 picks a free port. */
   readonly port: number
-  /** Empty where the gateway verifies tokens before it asks: claims are then taken as they come. */
+  /**
+   * Where empty, claims are taken as they come: they can refuse a call, but count against nobody's throttle, or whoever
+   * forges a token would use up the share of the caller that it names.
+   */
   readonly issuers: readonly TrustedIssuer[]
   /** Refuse calls that carry no identity at all with 401. Off where the gateway also serves anonymous calls. */
   readonly requireIdentity: boolean
@@ -157,9 +160,11 @@ function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): undef
   const question = known !== null && alone ? known.question : ask(options, token, asked)
   const refusal = options.denyList.refusal(question, now)
   if (refusal !== null) return send(reply, desk, refusal, known?.shown ?? null)
-  if (text === null || verifier === null || known !== null) {
-    return admit(reply, desk, question, known?.shown ?? null, now)
-  }
+  // Where nothing is verified, a text that is no token at all names nobody either.
+  const anonymous = alone && (verifier === null ? token === null : text === null)
+  if (anonymous && options.requireIdentity) return refuse(reply, desk, 401, 'no-identity')
+  if (text === null || known !== null) return admit(reply, desk, question, known?.shown ?? null, now)
+  if (verifier === null) return admit(reply, desk, ask(options, null, asked), null, now)
   if (token === null) return refuse(reply, desk, 401, 'invalid-token')
   return verifier.fault(text, token, now, desk.toleranceSeconds).then((fault) => {
     if (fault !== null) return refuse(reply, desk, fault === 'keys-unreachable' ? 503 : 401, fault)
@@ -196,9 +201,6 @@ function admit(
   now: WallTimeMs,
 ): undefined {
   const { options } = desk
-  const { principals, credentials, token } = question
-  const anonymous = principals.length === 0 && credentials.length === 0 && token === null
-  if (anonymous && options.requireIdentity) return refuse(reply, desk, 401, 'no-identity')
   const answer = options.denyList.admit(question, now)
   const stale = answer.status === 200 && options.failMode === 'closed' && !isFresh(options, now)
   return stale ? refuse(reply, desk, 503, 'deny-list-stale') : send(reply, desk, answer, shown)

@@ -146,6 +146,12 @@ function checkEnforcement(config: Config, report: Reporter): void {
   if (decisionEndpoint === undefined && decisionLists.length > 0) {
     report.beware('enforcement.gateways', 'nothing asks the deny list: `decisionEndpoint` is not configured')
   }
+  if (decisionEndpoint?.keys.length === 0) {
+    report.beware(
+      'decisionEndpoint.keys',
+      'there are none, so tokens are not verified: callers known by their token are not throttled by it, only refused',
+    )
+  }
   if (decisionEndpoint?.trustHeaders && !isLoopback(listenAddress(decisionEndpoint.listen)?.host ?? '')) {
     report.beware(
       'decisionEndpoint.trustHeaders',

@@ -335,7 +335,13 @@ export const decisionEndpointSchema = Type.Optional(
       keys: Type.Array(Type.Union([secretKey, pemKey, jwksKey]), {
         default: [],
         maxItems: 32,
-        description: 'Keys to verify tokens with; without any only the deny list is looked up.',
+        description:
+          'Keys to verify tokens with. Without any only the deny list is looked up, and throttles of it are not counted: whoever names a throttled caller in a token of its own making would use up what that caller is left.',
+      }),
+      requireIdentity: Type.Boolean({
+        default: true,
+        description:
+          'Refuse with 401 a call that carries no token and no identity header that is trusted. Off only where the gateway serves anonymous calls, or checks by itself callers that the endpoint is not told of, such as holders of an API key.',
       }),
       trustHeaders: Type.Boolean({
         default: false,

@@ -16,6 +16,11 @@ export interface DenyListOptions {
   readonly clock: Clock
   /** How long another process may take to hear of a change: the refresh interval, 0 within one process. */
   readonly worstCaseDelayMs: number
+  /**
+   * False where the askers have not verified the tokens that they ask about: callers who are known by claims only
+   * are then not throttled, as anybody could use up what they are left. True when not given.
+   */
+  readonly claimsVerified?: boolean
 }
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
@@ -36,6 +41,9 @@ const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['revoke-credential', 'principal'],
 ]
 
+/** Scopes that only claims tell. */
+const TOKEN_SCOPES: readonly Capability['scope'][] = ['token', 'token-issue', 'subject']
+
 /**
  * The deny list that we own: what no gateway's admin API can do (refuse one token, a subject's tokens
  * issued before a time), asked by gateways call by call. A local copy answers; `refresh` renews it.
@@ -46,6 +54,7 @@ export class DenyList implements GatewayAdapter {
   readonly can: readonly Capability[]
   private readonly store: DenyStore
   private readonly clock: Clock
+  private readonly claimsVerified: boolean
   private readonly index = new DenyIndex()
   /** Changes made here while a load was under way, applied over its result: null is a removal. */
   private readonly loading = new Set<Map<string, Rule | null>>()
@@ -58,11 +67,10 @@ export class DenyList implements GatewayAdapter {
     this.name = options.name
     this.store = options.store
     this.clock = options.clock
-    this.can = SUPPORTED.map(([action, scope]) => ({
-      action,
-      scope,
-      worstCaseDelayMs: options.worstCaseDelayMs,
-    }))
+    this.claimsVerified = options.claimsVerified ?? true
+    this.can = SUPPORTED.filter(
+      ([action, scope]) => action !== 'throttle' || this.claimsVerified || !TOKEN_SCOPES.includes(scope),
+    ).map(([action, scope]) => ({ action, scope, worstCaseDelayMs: options.worstCaseDelayMs }))
   }
 
   /** When the local copy last agreed with the store; null before the first time. */
@@ -86,6 +94,10 @@ export class DenyList implements GatewayAdapter {
     if (capabilityFor(this, rule) === null || (rule.action === 'throttle') !== (rule.limit !== null)) {
       const what = `${rule.action} of a ${rule.scope.kind}${rule.limit === null ? '' : ' with a limit'}`
       throw new CurfewError('GATEWAY_UNSUPPORTED', `${this.name}: the deny list cannot hold ${what}`)
+    }
+    if (rule.action === 'throttle' && !this.claimsVerified && isKnownByClaims(rule)) {
+      const why = 'nobody verifies its tokens, so others could use up its share'
+      throw new CurfewError('GATEWAY_UNSUPPORTED', `${this.name}: cannot throttle a caller by claims: ${why}`)
     }
     if (this.index.size >= MAX_DENY_RULES) {
       throw new CurfewError(
@@ -202,4 +214,8 @@ export class DenyList implements GatewayAdapter {
       if (aborted !== undefined) stop.removeEventListener('abort', aborted)
     }
   }
+}
+
+function isKnownByClaims({ scope }: Rule): boolean {
+  return scope.kind === 'principal' && scope.principal.kind === 'sub'
 }

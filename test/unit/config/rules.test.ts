@@ -103,6 +103,11 @@ describe('rules over several settings', () => {
       'nothing asks',
     ],
     [
+      'an endpoint that verifies nothing',
+      'decisionEndpoint: {}\nenforcement: { gateways: [{ name: a, kind: decision }] }',
+      'tokens are not verified',
+    ],
+    [
       'a token on an open line',
       'enforcement: { gateways: [{ name: k, kind: kong, adminUrl: "http://kong:8001", tokenEnv: T }] }',
       'travels unencrypted',

@@ -163,6 +163,56 @@ describe('the decision endpoint', () => {
     expect(await (await withToken(loose)).json()).toEqual({ error: 'unidentifiable-token' })
   })
 
+  it('does not count tokens that nobody verified against the caller that they name', async () => {
+    const { denyList, withToken, ask } = await start({
+      issuers: [],
+      trustHeaders: { consumer: 'x-consumer-id', credential: null },
+    })
+    const limit = { requests: 2, windowSeconds: 10 }
+    const consumer = { kind: 'consumer', id: 'c-1', label: 'c', verified: true } as const
+    await denyList.put(rule('throttle', { kind: 'principal', principal: alice }, limit), never)
+    const scope = { kind: 'principal', principal: consumer } as const
+    await denyList.put({ ...rule('throttle', scope, limit), id: 'dec_2' }, never)
+    const forged = await signed({}, new TextEncoder().encode('f'.repeat(32)))
+    for (let i = 0; i < 5; i++) expect((await withToken(forged)).status).toBe(200)
+    const statuses: number[] = []
+    for (let i = 0; i < 3; i++) {
+      const headers = { authorization: `Bearer ${await signed()}`, 'x-consumer-id': 'c-1' }
+      statuses.push((await ask(headers)).status)
+    }
+    expect(statuses).toEqual([200, 200, 429])
+    await denyList.put({ ...rule('block', { kind: 'principal', principal: alice }), id: 'dec_3' }, never)
+    expect((await withToken(forged)).status).toBe(403)
+  })
+
+  it('says that it cannot throttle by claims that nobody verifies, and can all the rest', async () => {
+    const denyList = new DenyList({
+      name: 'deny',
+      store: new MemoryDenyStore(),
+      clock,
+      worstCaseDelayMs: 0,
+      claimsVerified: false,
+    })
+    const limit = { requests: 2, windowSeconds: 10 }
+    const subject = { kind: 'subject', iss: ISS, sub: 'alice', notBefore: null } as const
+    const consumer = { kind: 'consumer', id: 'c-1', label: 'c', verified: true } as const
+    for (const scope of [subject, { kind: 'principal', principal: alice } as const]) {
+      const refused = denyList.put(rule('throttle', scope, limit), never)
+      await expect(refused).rejects.toMatchObject({ code: 'GATEWAY_UNSUPPORTED' })
+      await denyList.put(rule('block', scope), never)
+    }
+    await denyList.put(rule('throttle', { kind: 'principal', principal: consumer }, limit), never)
+    expect(denyList.can.some(({ action, scope }) => action === 'throttle' && scope === 'token')).toBe(false)
+  })
+
+  it('asks for an identity: a text that is no token is none where nothing is verified', async () => {
+    const { ask, withToken } = await start({ issuers: [] })
+    expect(await (await ask({})).json()).toEqual({ error: 'no-identity' })
+    expect(await (await withToken('opaque')).json()).toEqual({ error: 'no-identity' })
+    const { ask: lenient } = await start({ issuers: [], requireIdentity: false })
+    expect((await lenient({})).status).toBe(200)
+  })
+
   it('knows API keys by their hash', async () => {
     const { denyList, ask } = await start({ apiKeyHeader: 'x-api-key' })
     const principal = { kind: 'key', id: apiKeyId('k-secret'), label: 'k', verified: true } as const
