@@ -23,14 +23,23 @@ interface Change {
  * that wait together are written in one atomic step, in order. Memory holds the values.
  */
 export class SharedMap {
-  private readonly store: PartitionStore
+  private readonly state: StateStore
+  private readonly partition: number
+  private store: PartitionStore
   private readonly values: Map<string, string>
   private waiting: Change[] = []
   private working = false
   private offset: number
   private readonly stop: AbortSignal
 
-  private constructor(store: PartitionStore, values: Map<string, string>, stop: AbortSignal) {
+  private constructor(
+    state: StateStore,
+    store: PartitionStore,
+    values: Map<string, string>,
+    stop: AbortSignal,
+  ) {
+    this.state = state
+    this.partition = store.partition
     this.store = store
     this.values = values
     this.stop = stop
@@ -43,9 +52,7 @@ export class SharedMap {
    */
   static async open(store: StateStore, index: number, stop = AbortSignal.abort()): Promise<SharedMap> {
     const partition = await store.open(FIRST_SHARED_PARTITION + index)
-    const values = new Map<string, string>()
-    for await (const [key, bytes] of partition.scan('')) values.set(key, utf8.decode(bytes))
-    return new SharedMap(partition, values, stop)
+    return new SharedMap(store, partition, await valuesOf(partition), stop)
   }
 
   get(key: string): string | undefined {
@@ -103,12 +110,34 @@ export class SharedMap {
         deletes.delete(key)
       }
     }
+    await this.write(puts, deletes).catch(async (error: unknown) => {
+      if (!(error instanceof CurfewError) || error.code !== 'STORE_CONFLICT') throw error
+      await this.restore(puts, deletes)
+      await this.write(puts, deletes)
+    })
+    for (const key of deletes) this.values.delete(key)
+    for (const [key, value] of puts) this.values.set(key, utf8.decode(value))
+  }
+
+  private async write(puts: ReadonlyMap<string, Uint8Array>, deletes: ReadonlySet<string>): Promise<void> {
     const expected = { offset: this.offset, recordHash: '' }
     const position = { offset: this.offset + 1, recordHash: '' }
     await this.insist({ expected, position, puts, deletes: [...deletes] })
     this.offset = position.offset
-    for (const key of deletes) this.values.delete(key)
-    for (const [key, value] of puts) this.values.set(key, utf8.decode(value))
+  }
+
+  /**
+   * The store says that this process owns the map, and yet it stands elsewhere: a failover lost the last writes, or a
+   * write that was given up took effect. As nobody else writes, memory is right; what differs goes with the next write.
+   */
+  private async restore(puts: Map<string, Uint8Array>, deletes: Set<string>): Promise<void> {
+    this.store = await this.state.open(this.partition)
+    const stored = await valuesOf(this.store)
+    for (const [key, value] of this.values) {
+      if (stored.get(key) !== value && !puts.has(key) && !deletes.has(key)) puts.set(key, text.encode(value))
+    }
+    for (const key of stored.keys()) if (!this.values.has(key) && !puts.has(key)) deletes.add(key)
+    this.offset = this.store.position.offset
   }
 
   /** Repeats one and the same checkpoint: by it the store recognises a commit whose answer was lost. */
@@ -126,4 +155,10 @@ export class SharedMap {
   async close(): Promise<void> {
     await this.store.close()
   }
+}
+
+async function valuesOf(store: PartitionStore): Promise<Map<string, string>> {
+  const values = new Map<string, string>()
+  for await (const [key, bytes] of store.scan('')) values.set(key, utf8.decode(bytes))
+  return values
 }

@@ -61,6 +61,9 @@ export class DenyList implements GatewayAdapter {
   /** In force here and not in the store yet: what a store that is lost or full does not know is refused all the same. */
   private readonly unsaved = new Map<string, Rule>()
   private readonly saving = new Set<Rule>()
+  /** Lifted here and not in the store yet: what its copy still says does not come back. */
+  private readonly lifted = new Set<string>()
+  private readonly removing = new Map<string, Promise<void>>()
   private refreshed: WallTimeMs | null = null
 
   constructor(options: DenyListOptions) {
@@ -108,6 +111,9 @@ export class DenyList implements GatewayAdapter {
     // In force here before it is durable: until then the caller's retry covers a crash, and refusing waits for no disk.
     this.index.put(rule)
     this.unsaved.set(rule.id, rule)
+    this.lifted.delete(rule.id)
+    // The store takes changes in turn: a removal that still waits there comes before this.
+    this.removing.delete(rule.id)
     for (const changes of this.loading) changes.set(rule.id, rule)
     await this.ask(stop, () => this.save(rule, stop))
   }
@@ -123,8 +129,12 @@ export class DenyList implements GatewayAdapter {
   }
 
   /** Tries again what the store would not take, and forgets what has ended. */
-  private resave(stop: AbortSignal): void {
+  private resave(stored: ReadonlySet<string>, stop: AbortSignal): void {
     const now = this.clock.now()
+    for (const id of this.lifted) {
+      if (!stored.has(id) && !this.removing.has(id)) this.lifted.delete(id)
+      else this.erase(id, stop).catch(() => undefined)
+    }
     for (const rule of this.unsaved.values()) {
       if (rule.until <= now) this.unsaved.delete(rule.id)
       // A failure shows in the next refresh, which tries again.
@@ -132,11 +142,30 @@ export class DenyList implements GatewayAdapter {
     }
   }
 
+  /** Lifted here at once; throws while the store has not taken it, and tries on by itself. */
   async remove(id: string, stop: AbortSignal): Promise<void> {
-    await this.ask(stop, () => this.store.remove(id, stop))
+    if (stop.aborted) throw this.aborted(stop)
     this.unsaved.delete(id)
     this.index.remove(id)
+    this.lifted.add(id)
     for (const changes of this.loading) changes.set(id, null)
+    await this.ask(stop, () => this.erase(id, stop))
+  }
+
+  /** One removal at a time: a store that is away must not collect them. */
+  private erase(id: string, stop: AbortSignal): Promise<void> {
+    const under = this.removing.get(id)
+    if (under !== undefined) return under
+    const removal = this.store
+      .remove(id, stop)
+      .then(() => {
+        if (this.removing.get(id) === removal) this.lifted.delete(id)
+      })
+      .finally(() => {
+        if (this.removing.get(id) === removal) this.removing.delete(id)
+      })
+    this.removing.set(id, removal)
+    return removal
   }
 
   async check(stop: AbortSignal): Promise<void> {
@@ -155,8 +184,9 @@ export class DenyList implements GatewayAdapter {
         if (rule === null) this.index.remove(id)
         else this.index.put(rule)
       }
+      for (const id of this.lifted) this.index.remove(id)
       this.refreshed = asked
-      this.resave(stop)
+      this.resave(new Set(rules.map(({ id }) => id)), stop)
     } finally {
       this.loading.delete(changes)
     }
@@ -193,11 +223,15 @@ export class DenyList implements GatewayAdapter {
     return this.refusal(question, now) ?? this.admit(question, now)
   }
 
+  private aborted(stop: AbortSignal): CurfewError {
+    return new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason })
+  }
+
   private async ask<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
-    if (stop.aborted) throw new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason })
+    if (stop.aborted) throw this.aborted(stop)
     let aborted: (() => void) | undefined
     const cut = new Promise<never>((_, reject) => {
-      aborted = () => reject(new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason }))
+      aborted = () => reject(this.aborted(stop))
       stop.addEventListener('abort', aborted, { once: true })
     })
     try {

@@ -6,11 +6,14 @@ export interface TcpProxy {
   /** Connections stay open, new ones are taken, and nothing passes: a network that swallows packets. */
   stall(): void
   resume(): void
+  /** Connections break off; new ones lead to another port: a failover. */
+  turnTo(port: number): void
   close(): Promise<void>
 }
 
 /** Starts a proxy to a port of this machine. */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+export async function startTcpProxy(first: number): Promise<TcpProxy> {
+  let target = first
   const sockets = new Set<Socket>()
   let stalled = false
   const server = createServer((client) => {
@@ -39,6 +42,10 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     resume: () => {
       stalled = false
       for (const socket of sockets) socket.resume()
+    },
+    turnTo: (port) => {
+      target = port
+      for (const socket of sockets) socket.destroy()
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()

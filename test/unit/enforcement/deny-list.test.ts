@@ -280,3 +280,66 @@ describe('a store that takes nothing', () => {
     expect(await deny.list(never)).toEqual([revoked])
   })
 })
+
+describe('a store that is away', () => {
+  class AwayStore extends MemoryDenyStore {
+    away = false
+    asked = 0
+    override remove(id: string): Promise<void> {
+      this.asked++
+      return this.away ? Promise.reject(new Error('gone')) : super.remove(id)
+    }
+  }
+  const revoked = rule('revoke-token', { kind: 'token', iss: ISS, jti: 'j1' })
+  const ask = (deny: DenyList) => deny.decide(asking({}), at(0)).status
+
+  it('does not keep a rule in force that is lifted, nor bring it back, and gives it up when it can', async () => {
+    const store = new AwayStore()
+    const deny = list(store)
+    await deny.put(revoked, never)
+    store.away = true
+    await expect(deny.remove(revoked.id, never)).rejects.toMatchObject({ code: 'GATEWAY_UNREACHABLE' })
+    expect(ask(deny)).toBe(200)
+    await deny.refresh(never)
+    expect(ask(deny)).toBe(200)
+    expect(await deny.list(never)).toEqual([revoked])
+    store.away = false
+    await deny.refresh(never)
+    await expect.poll(() => store.load()).toEqual([])
+    await deny.refresh(never)
+    const asked = store.asked
+    await deny.refresh(never)
+    expect([ask(deny), store.asked]).toEqual([200, asked])
+  })
+
+  it('does not lose a rule that is put again after its lift', async () => {
+    const store = new AwayStore()
+    const deny = list(store)
+    await deny.put(revoked, never)
+    store.away = true
+    await expect(deny.remove(revoked.id, never)).rejects.toThrow('gone')
+    await deny.put(revoked, never)
+    store.away = false
+    for (let i = 0; i < 3; i++) await deny.refresh(never)
+    expect([ask(deny), await store.load()]).toEqual([401, [revoked]])
+  })
+
+  it('takes late what was lifted and put again while it did not answer, in that order', async () => {
+    const store = new MemoryDenyStore()
+    const deny = list(store)
+    await deny.put(revoked, never)
+    let back: () => void = () => undefined
+    const away = new Promise<void>((resolve) => (back = resolve))
+    const { remove, put } = store
+    store.remove = (id) => away.then(() => remove.call(store, id))
+    store.put = (one) => away.then(() => put.call(store, one))
+    const lifting = deny.remove(revoked.id, never)
+    expect(ask(deny)).toBe(200)
+    const putting = deny.put(revoked, never)
+    expect(ask(deny)).toBe(401)
+    back()
+    await Promise.all([lifting, putting])
+    await deny.refresh(never)
+    expect([ask(deny), await store.load()]).toEqual([401, [revoked]])
+  })
+})
