@@ -2,6 +2,9 @@ import type { Action, Limit, Scope } from '../core/decision.ts'
 import type { Principal } from '../core/event.ts'
 import type { WallTimeMs } from '../core/time.ts'
 
+/** Ids of rules that fit as they are into the marks, tags and names by which gateways hold our rules. */
+export const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
+
 /** A decision as a gateway holds it. `id` is the decision's id: how we recognise our own. */
 export interface Rule {
   readonly id: string

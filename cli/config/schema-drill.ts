@@ -23,7 +23,7 @@ export const drillSchema = Type.Optional(
       }),
       tenant: words({ default: 'default', description: 'Tenant of the canary.' }),
       principal: Type.String({
-        pattern: `^[a-z][a-z-]*:(.{1,128}/)?${CANARY_NAME}$`,
+        pattern: `^[a-z][a-z-]*:([a-z][a-z0-9-]{0,62}/)?${CANARY_NAME}$`,
         patternMeans: `a caller by the name of ${CANARY_NAME}, such as \`consumer:${CANARY_NAME}\``,
         maxLength: 256,
         description: `The canary as Curfew shows it. Its name is always \`${CANARY_NAME}\`; needs mode \`enforce\`.`,

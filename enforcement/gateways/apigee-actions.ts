@@ -2,7 +2,7 @@ import { CurfewError } from '../../core/errors.ts'
 import { hashOf } from '../../core/hash.ts'
 import { isoTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { Turns } from '../turns.ts'
 import { untilAgreed } from './agreement.ts'
 import type { ApigeeAnswer, ApigeeClient, ApigeeRequest } from './apigee-client.ts'
@@ -12,7 +12,6 @@ import { parseRule } from './deny-list-store.ts'
 export const APIGEE_ACTION_WORST_CASE_DELAY_MS = 600_000
 
 const OWNER = 'curfew:1 '
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]{2,39}\/64)$/
 
 interface Action {

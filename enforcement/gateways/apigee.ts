@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { Turns } from '../turns.ts'
 import { untilAgreed } from './agreement.ts'
 import { ApigeeCallers, wordsOf } from './apigee-callers.ts'
@@ -19,8 +19,6 @@ export interface ApigeeOptions {
 
 /** Message processors keep statuses for about 3 min and map entries for 5 min (`ExpiryTimeInSecs`) or what the flow says. */
 export const APIGEE_WORST_CASE_DELAY_MS = 300_000
-
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
  * Apps, keys and developers of Apigee X. Block and revoke-credential change a status, which is reversible; a

@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { scopeKey } from '../plan.ts'
 import { Turns } from '../turns.ts'
 import { AwsDenyTable } from './aws-deny-table.ts'
@@ -20,7 +20,6 @@ export interface AwsCognitoOptions {
   readonly accessTokenSeconds: number
 }
 
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 /** Subjects of local users. Cognito takes their `sub` as user name; a federated user has another name. */
 const SUBJECT = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

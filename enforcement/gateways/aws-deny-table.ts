@@ -2,7 +2,7 @@ import { CurfewError } from '../../core/errors.ts'
 import { hashOf } from '../../core/hash.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { isRecord } from './answer-shape.ts'
 import type { AuthorizerCaches } from './aws-authorizer-caches.ts'
 import type { AwsAnswer, AwsCall } from './aws-sdk.ts'
@@ -28,7 +28,6 @@ const SETTLING_MS = 2_000
 /** Rules are spread over so many partitions, so that looking them up and listing them both stay cheap. */
 const SHARDS = '0123456789abcdef'
 const MAX_PAGES = 1_000
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['block', 'principal'],

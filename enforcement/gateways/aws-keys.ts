@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { Turns } from '../turns.ts'
 import { untilAgreed } from './agreement.ts'
 import { type ApiKey, ApiKeyClient } from './aws-key-client.ts'
@@ -27,7 +27,6 @@ export const AWS_KEYS_WORST_CASE_DELAY_MS = 60_000
 const DISABLING: readonly Rule['action'][] = ['block', 'revoke-credential']
 /** Ids go into paths: nothing but what API Gateway itself makes. */
 const KEY_ID = /^[A-Za-z0-9]{1,64}$/
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
  * API keys of AWS API Gateway (REST). Block and revoke-credential disable the key, which is reversible; a

@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { type Clock, wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { Turns } from '../turns.ts'
 import { parseRule, type TextMap } from './deny-list-store.ts'
 import type { EventReceiver } from './event-receiver.ts'
@@ -28,7 +28,6 @@ interface Notice {
   readonly delivered: boolean
 }
 
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 const LASTING = 'an event that was sent cannot be taken back: what the receiver ended stays ended'
 
 /**

@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Capability, GatewayAdapter, Rule } from '../gateway.ts'
-import { capabilityFor } from '../gateway.ts'
+import { capabilityFor, RULE_ID } from '../gateway.ts'
 import { scopeKey } from '../plan.ts'
 import { Turns } from '../turns.ts'
 import { untilAgreed } from './agreement.ts'
@@ -28,7 +28,6 @@ export interface KeycloakOptions {
 
 /** Users looked at side by side when rules are listed. */
 const LOOKS = 8
-const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 /** Ids of Keycloak's own users, and of users of a federated store (`f:` provider `:` their id there). */
 const USER_ID =
   /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|f:[0-9a-f-]{36}:[\x21-\x2e\x30-\x7e]{1,200})$/

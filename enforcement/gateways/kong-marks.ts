@@ -1,6 +1,6 @@
 import type { Principal } from '../../core/event.ts'
 import { wallTime } from '../../core/time.ts'
-import type { Rule } from '../gateway.ts'
+import { RULE_ID, type Rule } from '../gateway.ts'
 import type { KongPlugin } from './kong-client.ts'
 
 /**
@@ -14,9 +14,6 @@ const ID_TAG = 'curfew-id:'
 const RULE_TAG = 'curfew-rule:'
 const SET_TAG = 'curfew-set:'
 const WAS_TAG = 'curfew-was:'
-
-/** Ids that can be written into a tag as they are. */
-export const RULE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 type Scalar = string | number | boolean | null
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { CANARY_NAME, isCanary } from '../../../core/canary.ts'
 import type { Output } from '../../../engine/incident-book.ts'
 import type { Partition } from '../../../engine/partition.ts'
+import { subjectPrincipal } from '../../../ingest/principal-name.ts'
 import {
   burst,
   consumer,
@@ -52,7 +53,20 @@ const sumsOf = ({ knowledge }: Partition) =>
 describe('the canary of the drill', () => {
   it('is only who the gateway verified by that name', () => {
     expect(isCanary(CANARY)).toBe(true)
-    expect(isCanary({ ...CANARY, label: `idp/${CANARY_NAME}` })).toBe(true)
+    const issuers = new Map([['https://idp.test', 'idp']])
+    const rule = { order: [], issuers: issuers.set('https://partner.test', 'partner') }
+    const named = (iss: string | null, sub: string) => isCanary(subjectPrincipal(iss, sub, rule))
+    expect(named('https://idp.test', CANARY_NAME)).toBe(true)
+    expect(named('https://partner.test', CANARY_NAME)).toBe(true)
+    expect(named('https://else.test', CANARY_NAME)).toBe(false)
+    expect(named('idp', CANARY_NAME)).toBe(false)
+    expect(named(null, `idp/${CANARY_NAME}`)).toBe(false)
+    expect(named('https://idp.test', `x/${CANARY_NAME}`)).toBe(false)
+    expect(named('https://idp.test', `x","${CANARY_NAME}`)).toBe(false)
+    expect(
+      isCanary(subjectPrincipal('https://idp.test', `idp/${CANARY_NAME}`, { ...rule, issuers: new Map() })),
+    ).toBe(false)
+    expect(isCanary({ ...CANARY, label: `idp/${CANARY_NAME}` })).toBe(false)
     expect(isCanary({ ...CANARY, verified: false })).toBe(false)
     expect(isCanary({ ...CANARY, kind: 'ip' })).toBe(false)
     expect(isCanary({ ...CANARY, label: `not-${CANARY_NAME}` })).toBe(false)
