@@ -91,20 +91,22 @@ async function installKafka() {
   }
 }
 
-async function installEnvoy() {
-  const script = new URL('./envoy-binary.mjs', import.meta.url)
+async function installGateways() {
+  const script = new URL('./gateway-binaries.mjs', import.meta.url)
   if (!existsSync(script)) return
-  try {
-    const { envoyProgram } = await import(script.href)
-    await envoyProgram()
-  } catch (error) {
-    const offline = isOffline(error)
-    // Read by the test of the gateways: only where nothing can be fetched may it leave Envoy out.
-    if (offline) process.env.CURFEW_ENVOY_OFFLINE = '1'
-    const then = offline ? 'there is no network, so its test is left out' : 'its test is skipped'
-    process.stderr.write(
-      `\nEnvoy cannot be fetched, ${then}: ${error instanceof Error ? error.message : error}\n\n`,
-    )
+  const { GATEWAY_BINARIES, gatewayProgram } = await import(script.href)
+  for (const name of Object.keys(GATEWAY_BINARIES)) {
+    try {
+      await gatewayProgram(name)
+    } catch (error) {
+      const offline = isOffline(error)
+      // Read by the test of the gateways: only where nothing can be fetched may it leave one out.
+      if (offline) process.env.CURFEW_GATEWAYS_OFFLINE = '1'
+      const then = offline ? 'there is no network, so its test is left out' : 'its test is skipped'
+      process.stderr.write(
+        `\n${name} cannot be fetched, ${then}: ${error instanceof Error ? error.message : error}\n\n`,
+      )
+    }
   }
 }
 
@@ -136,7 +138,7 @@ export async function prepareServices() {
     }
   }
   await installKafka()
-  await installEnvoy()
+  await installGateways()
 }
 
 // The path may lead through a link; a module that is imported must not run.

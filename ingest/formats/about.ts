@@ -25,6 +25,7 @@ export const ABOUT: Readonly<Record<string, FormatAbout>> = {
   apisix: about('Apache APISIX', 'apisix', 'start_time', 'request.uri', 'response.status', 'route_id'),
   tyk: about('Tyk, by tyk-pump', 'tyk', 'timestamp', 'api_id', 'response_code'),
   caddy: about('Caddy', 'caddy', 'ts', 'request.uri', 'duration', 'status'),
+  traefik: about('Traefik', 'traefik', 'StartUTC', 'RequestMethod', 'DownstreamStatus'),
   combined: { ...about('NGINX, Apache, combined', 'combined'), signature: null },
   cloudtrail: about('AWS CloudTrail', 'cloudtrail', 'eventTime', 'eventSource', 'eventName', 'userIdentity'),
   ocsf: about('OCSF API Activity', 'ocsf', 'class_uid', 'time'),

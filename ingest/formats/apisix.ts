@@ -26,7 +26,7 @@ export const APISIX: Mapping = {
     uri: 'request.uri',
     userAgent: 'request.headers.user-agent',
   },
-  headers: { at: 'response.headers', capitals: false },
+  headers: { prefix: 'response.headers.', capitals: false },
   timeIs: 'start',
   durationUnitMs: 1,
   sealedBy: [],

@@ -27,7 +27,7 @@ export const CADDY: Mapping = {
     uri: 'request.uri',
     userAgent: 'request.headers.User-Agent',
   },
-  headers: { at: 'resp_headers', capitals: true },
+  headers: { prefix: 'resp_headers.', capitals: true },
   timeIs: 'end',
   durationUnitMs: 1_000,
   sealedBy: [],

@@ -13,6 +13,7 @@ import { HAPROXY } from './haproxy.ts'
 import { kong } from './kong.ts'
 import { NGINX } from './nginx.ts'
 import { OCSF } from './ocsf.ts'
+import { TRAEFIK } from './traefik.ts'
 import { TYK } from './tyk.ts'
 
 /** Formats of JSON that are described by what each member means. */
@@ -26,6 +27,7 @@ export const MAPPINGS: readonly Mapping[] = [
   APISIX,
   TYK,
   CADDY,
+  TRAEFIK,
   CLOUDTRAIL,
   OCSF,
 ]

@@ -26,8 +26,8 @@ export interface Mapping {
   readonly members: Readonly<Record<string, string>>
   /** An object in which all members may stand instead of at the top. */
   readonly inside?: string
-  /** Where response headers are logged, and whether with capitals (`Content-Range`). */
-  readonly headers?: { readonly at: string; readonly capitals: boolean }
+  /** What stands before the names of response headers (`headers.`), and whether they have capitals (`Content-Range`). */
+  readonly headers?: { readonly prefix: string; readonly capitals: boolean }
   /** Whether `time` is that of completion; else `duration` is added. */
   readonly timeIs: 'start' | 'end'
   /** Milliseconds of one unit of `duration`. */
@@ -72,7 +72,7 @@ export function planOf(mapping: Mapping, settings: SourceSettings): GatewayPlan 
     Object.fromEntries(Object.entries(members).map(([name, path]) => [name, at(`${prefix}${path}`)]))
   const top = slotsIn('')
   const { headers: wanted, field, contentRange } = settings.records
-  const header = (name: string) => at(`${headers?.at}.${headers?.capitals ? capitals(name) : name}`)
+  const header = (name: string) => at(`${headers?.prefix}${headers?.capitals ? capitals(name) : name}`)
   return {
     top,
     inner: inside === undefined ? null : slotsIn(`${inside}.`),

@@ -1,23 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gatewayPath } from '../../scripts/gateway-binaries.mjs'
 import { freePort } from './free-port.ts'
 
-const ENVOY_VERSION = '1.40.0'
-
 /** Gateways whose configuration is in `samples/gateways`. */
-export type InlineGatewayKind = 'nginx' | 'caddy' | 'envoy'
+export type InlineGatewayKind = 'nginx' | 'caddy' | 'envoy' | 'traefik'
 
 interface Program {
   readonly path: string | undefined
   readonly sample: string
+  /** A further file of the sample. */
+  readonly more?: string
   args(folder: string): readonly string[]
 }
 
-const cache = process.env.CURFEW_CACHE ?? join(homedir(), '.cache', 'curfew')
 const first = (paths: readonly string[]) => paths.find((path) => existsSync(path))
 
 const PROGRAMS: Readonly<Record<InlineGatewayKind, Program>> = {
@@ -35,9 +35,15 @@ const PROGRAMS: Readonly<Record<InlineGatewayKind, Program>> = {
     args: () => ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'],
   },
   envoy: {
-    path: first([join(cache, `envoy-${ENVOY_VERSION}`, 'envoy', '_bin', 'envoy')]),
+    path: first([gatewayPath('envoy')]),
     sample: 'envoy.yaml',
     args: () => ['-c', 'envoy.yaml', '--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'],
+  },
+  traefik: {
+    path: first([gatewayPath('traefik')]),
+    sample: 'traefik.yaml',
+    more: 'traefik-routes.yaml',
+    args: () => ['--configFile=traefik.yaml'],
   },
 }
 
@@ -67,18 +73,20 @@ export async function startInlineGateway(
   kind: InlineGatewayKind,
   options: InlineGatewayOptions,
 ): Promise<InlineGateway> {
-  const { path, sample, args } = PROGRAMS[kind]
+  const { path, sample, more, args } = PROGRAMS[kind]
   if (path === undefined) throw new Error(`${kind} is not installed`)
   const folder = await mkdtemp(join(tmpdir(), `curfew-${kind}-`))
   const port = await freePort()
-  const shipped = await readFile(new URL(`../../samples/gateways/${sample}`, import.meta.url), 'utf8')
-  const text = shipped
-    .replace(/(127\.0\.0\.1:|port_value: )(8080|8081|8742)\b/g, (_, before: string, usual: string) => {
-      const ports: Readonly<Record<string, number>> = { 8081: options.appPort, 8742: options.decidePort }
-      return `${before}${ports[usual] ?? port}`
-    })
-    .replace('https://idp.example', options.issuer)
-  await writeFile(join(folder, sample), text)
+  for (const file of more === undefined ? [sample] : [sample, more]) {
+    const shipped = await readFile(new URL(`../../samples/gateways/${file}`, import.meta.url), 'utf8')
+    const text = shipped
+      .replace(/(127\.0\.0\.1:|port_value: )(8080|8081|8742)\b/g, (_, before: string, usual: string) => {
+        const ports: Readonly<Record<string, number>> = { 8081: options.appPort, 8742: options.decidePort }
+        return `${before}${ports[usual] ?? port}`
+      })
+      .replace('https://idp.example', options.issuer)
+    await writeFile(join(folder, file), text)
+  }
   await writeFile(join(folder, 'jwks.json'), options.keySet)
   const env = { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
   const child = spawn(path, [...args(folder)], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env })
@@ -106,7 +114,8 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
     const up = await fetch(url).then(
       async (answer) => {
         await answer.text()
-        return true
+        // Traefik listens before it has loaded its routes.
+        return answer.status !== 404
       },
       () => false,
     )

@@ -30,7 +30,12 @@ const clock = { now: () => wallTime(Date.now()) }
 const required = process.env.CI === 'true'
 
 /** Caddy before 2.8 cannot write who called into its log. */
-const NAMES: Readonly<Record<InlineGatewayKind, boolean>> = { nginx: true, caddy: false, envoy: true }
+const NAMES: Readonly<Record<InlineGatewayKind, boolean>> = {
+  nginx: true,
+  caddy: false,
+  envoy: true,
+  traefik: true,
+}
 
 function token(sub: string, jti: string): Promise<string> {
   const now = Math.floor(Date.now() / 1_000)
@@ -84,14 +89,16 @@ function quantile(values: readonly number[], share: number): string {
 }
 
 /**
- * Debian has no Envoy, the package index of Python carries one. Left out, and said so, only where the installer found
- * that nothing can be fetched here; anywhere else it is skipped, which is a failure with CI=true.
+ * Debian has neither Envoy nor Traefik, the package index of Python carries both. Left out, and said so, only where the
+ * installer found that nothing can be fetched here; anywhere else they are skipped, which is a failure with CI=true.
  */
-const offline = !gatewayInstalled('envoy') && process.env.CURFEW_ENVOY_OFFLINE === '1'
-const kinds = (['nginx', 'caddy', 'envoy'] as const).filter((kind) => kind !== 'envoy' || !offline)
-if (!gatewayInstalled('envoy')) {
-  const why = offline ? 'the package index cannot be reached' : 'run scripts/envoy-binary.mjs to fetch it'
-  process.stderr.write(`\nNOT TESTED: samples/gateways/envoy.yaml, as there is no Envoy: ${why}\n\n`)
+const offline = process.env.CURFEW_GATEWAYS_OFFLINE === '1'
+const fetched = (['envoy', 'traefik'] as const).filter((kind) => gatewayInstalled(kind) || !offline)
+const kinds = ['nginx', 'caddy', ...fetched] as const
+for (const kind of ['envoy', 'traefik'] as const) {
+  if (gatewayInstalled(kind)) continue
+  const why = offline ? 'the package index cannot be reached' : 'run scripts/gateway-binaries.mjs to fetch it'
+  process.stderr.write(`\nNOT TESTED: samples/gateways/${kind}.yaml, as there is no ${kind}: ${why}\n\n`)
 }
 
 for (const kind of kinds) {

@@ -86,6 +86,26 @@ function caddyLine(call: Call): string {
   })
 }
 
+function traefikLine(call: Call): string {
+  const refused = call.who === 'turned away'
+  const known = call.who !== 'claimed'
+  return JSON.stringify({
+    ClientAddr: '203.0.113.10:51234',
+    ClientHost: '203.0.113.10',
+    ClientUsername: call.who === 'claimed' ? 'user-42' : '-',
+    DownstreamContentSize: call.bytes,
+    DownstreamStatus: refused ? 401 : 200,
+    Duration: 44_000_000,
+    OriginStatus: refused ? 0 : 200,
+    RequestContentSize: 0,
+    RequestMethod: 'GET',
+    RequestPath: call.uri,
+    StartUTC: new Date(call.time).toISOString(),
+    'request_User-Agent': call.agent,
+    ...(known ? { 'request_X-Curfew-Issuer': ISSUER, 'request_X-Curfew-Subject': 'user-42' } : {}),
+  })
+}
+
 function cloudtrailLine(call: Call): string {
   const arn = 'arn:aws:iam::123456789012:user/alice'
   const user = { type: 'IAMUser', arn, accountId: '123456789012', accessKeyId: 'AKIAIOSFODNN7EXAMPLE' }
@@ -136,6 +156,7 @@ export const SELF_WRITTEN: readonly FormatSubject[] = [
   subject('envoy', 'sub:user-42', envoyLine, '"jwt_sub":"victim"'),
   subject('apisix', 'consumer:acme_mobile', apisixLine, '"consumer":{"username":"victim"}'),
   subject('tyk', 'key:acme-mobile', tykLine, '"api_key":"victim","alias":"victim"'),
+  subject('traefik', 'sub:user-42', traefikLine, '"request_X-Curfew-Subject":"victim"'),
   subject('caddy', 'consumer:orders-svc', caddyLine, '"user_id":"victim"'),
   subject(
     'cloudtrail',
