@@ -27,7 +27,11 @@ const valueField = (name: SettingName): Field => ({
   copy: (from, into) => ({ ...into, values: { ...into.values, [name]: from.values[name] } }),
 })
 
-const orderedRule = (rule: ModeRule) => [...SELECTORS.map((name) => rule[name] ?? null), rule.mode]
+const orderedRule = (rule: ModeRule) => [
+  ...SELECTORS.map((name) => rule[name] ?? null),
+  rule.mode,
+  rule.onTimeout ?? null,
+]
 
 /** Modes are one field: rules overlap, so putting back a single one could mean something else than before. */
 const MODES: Field = {

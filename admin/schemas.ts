@@ -132,6 +132,8 @@ export const DECISION_STATUSES = [
   'superseded',
 ] as const
 
+export const OnTimeoutSchema = words(['drop', 'act', 'extend'])
+
 export const DecisionSchema = Type.Object({
   decision: Type.Object({
     id: Type.String(),
@@ -154,12 +156,27 @@ export const DecisionSchema = Type.Object({
     gateway: Type.Object({ kind: Type.String(), id: Type.String() }),
     tokenExp: nullable(Type.Number()),
     evidenceAt: Type.Number(),
+    approval: Type.Optional(
+      Type.Object(
+        { by: Type.String(), onTimeout: OnTimeoutSchema, because: nullable(Type.String()) },
+        { description: 'as it was asked for; `approval` beside `decision` says how it stands now' },
+      ),
+    ),
   }),
   status: words(DECISION_STATUSES),
   statusReason: nullable(Type.String()),
   issuedAt: nullable(Type.String()),
   until: nullable(Type.String()),
   effectiveBy: nullable(Type.String()),
+  approval: nullable(
+    Type.Object(
+      { by: Type.String(), onTimeout: OnTimeoutSchema },
+      {
+        description:
+          'until when it waits for a person, in event time, and what happens then; null for one that waits for nobody',
+      },
+    ),
+  ),
   proof: nullable(
     Type.Object(
       { state: words(['held', 'leaking', 'untested']), at: nullable(Type.String()) },

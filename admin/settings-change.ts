@@ -1,4 +1,4 @@
-import type { Mode } from '../core/decision.ts'
+import type { Mode, OnTimeout } from '../core/decision.ts'
 import { DAY_MS } from '../core/time.ts'
 import type { IncidentView } from '../engine/control-plane.ts'
 import {
@@ -35,7 +35,14 @@ export const MIN_LOOSENING_REASON = 10
 export const SELECTORS = ['principal', 'group', 'gateway', 'detector', 'action'] as const
 type Selector = Partial<Record<(typeof SELECTORS)[number], string>>
 
-const STRENGTH: Record<Mode, number> = { observe: 0, approve: 1, enforce: 2 }
+/** How readily a rule acts: to ask again later is more than to give up, and less than to act without an answer. */
+const TIMEOUT_STRENGTH: Record<OnTimeout, number> = { drop: 1, extend: 1.25, act: 1.5 }
+const MODE_STRENGTH: Record<Mode, number> = { observe: 0, approve: 1, enforce: 2 }
+const strengthOf = ({ mode, onTimeout }: ModeRule) =>
+  mode === 'approve' ? TIMEOUT_STRENGTH[onTimeout ?? 'drop'] : MODE_STRENGTH[mode]
+/** How a rule is shown. */
+const wordsOf = ({ mode, onTimeout = 'drop' }: ModeRule) =>
+  mode === 'approve' && onTimeout !== 'drop' ? `approve, then ${onTimeout}` : mode
 const UNSET: ModeRule = { mode: 'observe' }
 
 /** Which settings a change touches and whether the engine would act later or less because of it. */
@@ -74,12 +81,16 @@ const selectorKey = (selector: Selector): string => JSON.stringify(SELECTORS.map
 
 /** The mode for a case in which exactly the selectors given are known: most specific rule, in member order. */
 export function modeFor(modes: readonly ModeRule[], at: Selector): Mode {
+  return ruleFor(modes, at).mode
+}
+
+function ruleFor(modes: readonly ModeRule[], at: Selector): ModeRule {
   let best = UNSET
   for (const rule of modes) {
     const matches = SELECTORS.every((name) => rule[name] === undefined || rule[name] === at[name])
     if (matches && moreSpecific(rule, best)) best = rule
   }
-  return best.mode
+  return best
 }
 
 function moreSpecific(a: ModeRule, b: ModeRule): boolean {
@@ -97,15 +108,16 @@ function modeChanges(from: readonly ModeRule[], to: readonly ModeRule[]): FieldC
   const changes = new Map<string, FieldChange>()
   for (const a of [UNSET, ...from]) {
     for (const b of [UNSET, ...to]) {
-      if (a.mode === b.mode) continue
+      if (wordsOf(a) === wordsOf(b)) continue
       const at = { ...selectorOf(a), ...selectorOf(b) }
       if (SELECTORS.some((n) => a[n] !== undefined && b[n] !== undefined && a[n] !== b[n])) continue
       const key = selectorKey(at)
       if (changes.has(key)) continue
-      const [before, after] = [modeFor(from, at), modeFor(to, at)]
-      if (before === after) continue
-      const change = STRENGTH[after] < STRENGTH[before] ? 'loosen' : 'tighten'
-      changes.set(key, { field: `modes[${selectorText(at)}]`, from: before, to: after, change })
+      const [before, after] = [ruleFor(from, at), ruleFor(to, at)]
+      if (wordsOf(before) === wordsOf(after)) continue
+      const change = strengthOf(after) < strengthOf(before) ? 'loosen' : 'tighten'
+      const shown = { from: wordsOf(before), to: wordsOf(after) }
+      changes.set(key, { field: `modes[${selectorText(at)}]`, ...shown, change })
     }
   }
   return [...changes.values()]

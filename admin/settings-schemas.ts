@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { SETTING_SPECS, type SettingName } from '../engine/settings.ts'
-import { IsoTime, Name, NullableTime, ReasonText, strict, words } from './schemas.ts'
+import { IsoTime, Name, NullableTime, OnTimeoutSchema, ReasonText, strict, words } from './schemas.ts'
 
 const MAX_MODE_RULES = 100
 const MAX_ALLOW_RULES = 500
@@ -26,6 +26,7 @@ const ModeRuleSchema = strict({
   detector: Type.Optional(Name),
   action: Type.Optional(words(['throttle', 'block', 'revoke-token', 'revoke-credential'])),
   mode: words(['observe', 'approve', 'enforce']),
+  onTimeout: Type.Optional(OnTimeoutSchema),
 })
 
 const AllowRuleSchema = strict({

@@ -352,6 +352,12 @@ function newestPerIncident(rows: readonly PendingDelivery[]): readonly AlertReco
 /** Changes when what a message shows about decisions changes. */
 function fingerprint(decisions: readonly DecisionStatus[]): string {
   return hashOf(
-    ...decisions.flatMap(({ decision, status, until, proof }) => [decision.id, status, until, proof ?? null]),
+    ...decisions.flatMap(({ decision, status, until, approval, proof }) => [
+      decision.id,
+      status,
+      until,
+      approval?.by ?? null,
+      proof ?? null,
+    ]),
   )
 }

@@ -1,4 +1,4 @@
-import type { Decision, Entity } from '../core/decision.ts'
+import type { Decision, Entity, OnTimeout } from '../core/decision.ts'
 import { type AlertRecord, isNotice } from '../core/incident.ts'
 import type { Reason } from '../core/opinion.ts'
 import { inert } from './log-text.ts'
@@ -185,7 +185,7 @@ function doneLines(decisions: readonly DecisionStatus[]): readonly Line[] {
   return left > 0 ? [...lines, [us(`and ${counted(left, 'more decision')}.`)]] : lines
 }
 
-function doneLine({ decision, status, until, proof }: DecisionStatus): Line {
+function doneLine({ decision, status, until, approval, proof }: DecisionStatus): Line {
   const end = until === null ? null : timeText(until)
   const hold = end === null ? `for ${durationText(decision.holdSeconds)}` : `until ${end}`
   return [
@@ -193,6 +193,7 @@ function doneLine({ decision, status, until, proof }: DecisionStatus): Line {
     log(decision.entity.id),
     ...limitWords(decision),
     ...statusWords(status, hold),
+    ...approvalWords(status, approval ?? null),
     ...proofWords(status, proof ?? null),
   ]
 }
@@ -240,6 +241,18 @@ function statusWords(status: string, hold: string): Line {
     default:
       return [us(': '), log(status), us(` ${hold}`)]
   }
+}
+
+const ON_TIMEOUT: Readonly<Record<OnTimeout, string>> = {
+  drop: 'it is dropped then',
+  act: 'it is carried out then',
+  extend: 'it is asked again then',
+}
+
+function approvalWords(status: string, approval: DecisionStatus['approval']): Line {
+  if (status !== 'awaiting-approval' || approval == null) return []
+  const by = timeText(approval.by)
+  return by === null ? [] : [us(`; until ${by}, ${ON_TIMEOUT[approval.onTimeout]}`)]
 }
 
 /** Whether the traffic shows that what stands does hold. */

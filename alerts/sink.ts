@@ -1,4 +1,4 @@
-import type { Decision } from '../core/decision.ts'
+import type { Decision, OnTimeout } from '../core/decision.ts'
 import type { AlertRecord } from '../core/incident.ts'
 
 /** What happened to a decision at the gateways so far, for people. */
@@ -7,6 +7,8 @@ export interface DecisionStatus {
   readonly status: string
   /** ISO 8601 or null before it was issued. */
   readonly until: string | null
+  /** Of one that waits for a person: until when, in event time, and what happens then. */
+  readonly approval?: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown so far; null where nothing acts. */
   readonly proof?: 'held' | 'leaking' | 'untested' | null
 }

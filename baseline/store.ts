@@ -16,7 +16,7 @@ export interface Checkpoint {
 }
 
 /** What waits in the outbox: for people or for gateways. */
-export type OutboxKind = 'alert' | 'decision' | 'proof' | 'forgotten'
+export type OutboxKind = 'alert' | 'decision' | 'proof' | 'approval' | 'forgotten'
 
 /** Something that must reach people or gateways once. `seq` counts up per partition from 1. */
 export interface OutboxEntry {

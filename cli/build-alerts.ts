@@ -107,10 +107,11 @@ function undoCommand(_incident: string, decisions: readonly DecisionStatus[]): s
 }
 
 function statusOf(enforcer: Enforcer, incident: string): readonly DecisionStatus[] {
-  return enforcer.viewsOf(incident).map(({ decision, status, until, proof }) => ({
+  return enforcer.viewsOf(incident).map(({ decision, status, until, approval, proof }) => ({
     decision,
     status,
     until: isLive(status) ? until : null,
+    approval,
     proof: proof?.state ?? null,
   }))
 }

@@ -1,6 +1,7 @@
 import type { StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { isoTime } from '../core/time.ts'
+import { approvalOf } from '../enforcement/enforcer-judgement.ts'
 import { proofOf } from '../enforcement/hold-proof.ts'
 import type { LedgerEntry } from '../enforcement/ledger.ts'
 import type { DecisionView, IncidentView } from '../engine/control-plane.ts'
@@ -69,6 +70,7 @@ function decisionView(bytes: Uint8Array): DecisionView {
     issuedAt: issuedAt === null ? null : isoTime(issuedAt),
     until: until === null ? null : isoTime(until),
     effectiveBy: null,
+    approval: approvalOf(entry),
     proof: proofOf(entry),
     receipts,
   }

@@ -78,7 +78,7 @@ function transitionsText(transitions: readonly AlertRecord[]): string {
 
 /** A decision for people: what should hold, where it stands, what each gateway answered. */
 export function decisionText(view: DecisionView): string {
-  const { decision, status, statusReason, until, effectiveBy, proof, receipts } = view
+  const { decision, status, statusReason, until, effectiveBy, approval, proof, receipts } = view
   const limit =
     decision.limit === null
       ? ''
@@ -86,6 +86,7 @@ export function decisionText(view: DecisionView): string {
   const lines = [
     `${decision.id}  ${decision.action} of ${cut(decision.entity.id)} (scope ${decision.scope.kind}${limit}), mode ${decision.mode}`,
     `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}${proof === null ? '' : `, ${proof.state}${proof.at === null ? '' : ` since ${proof.at}`}`}`,
+    ...(approval === null ? [] : [`waits for a person until ${approval.by}, then: ${approval.onTimeout}`]),
     `because: ${sentence(decision.reason)}`,
     `incident: ${decision.incident}`,
   ]

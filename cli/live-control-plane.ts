@@ -251,7 +251,14 @@ class LiveControlPlane implements ControlPlane {
 
   approveDecision(id: string, actor: Actor, reason: string): Promise<ChangeResult<DecisionView>> {
     const waits = (status: DecisionStatusName) => status === 'awaiting-approval'
-    return this.changeDecision(id, waits, 'approve', actor, reason, () => this.options.enforcer.approve(id))
+    return this.changeDecision(id, waits, 'approve', actor, reason, async ({ decision }) => {
+      const approved = await this.options.enforcer.approve(id)
+      if (!approved.ok || approved.value.until === null) return approved
+      const until = Date.parse(approved.value.until)
+      const effect = { kind: 'decision-approved', incident: decision.incident, decision: id, until } as const
+      await this.tellEngine(`approve-${id}`, decision.incident, effect)
+      return approved
+    })
   }
 
   private changeDecision(

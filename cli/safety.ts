@@ -221,7 +221,7 @@ export class Safety {
 
 /** A decision that was to act and came to nothing, for a reason that has passed by itself. */
 function isVoid({ decision, status, statusReason }: EnforcementView): boolean {
-  if (decision.mode !== 'enforce' || statusReason === null) return false
+  if (decision.mode === 'observe' || statusReason === null) return false
   if (status === 'withheld' && statusReason.startsWith('stale evidence')) return true
   return (
     ['observed', 'withheld', 'released'].includes(status) && statusReason.startsWith('latched to observe')

@@ -3,7 +3,7 @@ import { createMetrics, type EngineMetrics } from '../admin/metrics.ts'
 import { type AdminAddress, type AdminServer, createAdminServer } from '../admin/server.ts'
 import type { AlertSink } from '../alerts/sink.ts'
 import type { StateStore } from '../baseline/store.ts'
-import type { Decision, HoldProof } from '../core/decision.ts'
+import type { ApprovalTimeout, Decision, HoldProof } from '../core/decision.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import type { Clock } from '../core/time.ts'
 import { detectorsNamed } from '../detectors/catalog.ts'
@@ -329,6 +329,8 @@ export class Service {
       return
     }
     if (kind === 'proof') return this.enforcement!.enforcer.noteProof(JSON.parse(body) as HoldProof)
+    if (kind === 'approval')
+      return this.enforcement!.enforcer.noteTimeout(JSON.parse(body) as ApprovalTimeout)
     if (kind === 'forgotten') return this.forgetting!.take(body)
     const alert = JSON.parse(body) as AlertRecord
     this.metrics.incident(alert.severity, alert.transition)

@@ -6,6 +6,32 @@ export type Action = 'throttle' | 'block' | 'revoke-token' | 'revoke-credential'
 /** `observe` records what would be done, `approve` waits for a person, `enforce` acts. */
 export type Mode = 'observe' | 'approve' | 'enforce'
 
+/** What becomes of a decision that nobody agreed to in time: dropped, carried out, or asked for anew. */
+export type OnTimeout = 'drop' | 'act' | 'extend'
+
+/** What a decision that waits for a person asks of them. */
+export interface ApprovalTerms {
+  /** ISO 8601, event time up to which somebody has to agree. */
+  readonly by: string
+  readonly onTimeout: OnTimeout
+  /** Why a person must look although the mode is enforce; null where the mode is approve. */
+  readonly because: string | null
+}
+
+/** Nobody agreed to a decision in time. Said by the engine, in event time. */
+export interface ApprovalTimeout {
+  /** Id of the decision. */
+  readonly decision: string
+  readonly outcome: OnTimeout
+  /** When the time was over, epoch ms of event time. */
+  readonly at: number
+  /** Until when it waits now, epoch ms of event time; null where it no longer waits. */
+  readonly by: number | null
+  /** As {@link Decision.evidenceAt}, of what has been seen since. */
+  readonly evidenceAt: number
+  readonly reason: string
+}
+
 /** How long a word in an output may be; log text is cut to it before it reaches people. */
 export const MAX_LABEL_LENGTH = 256
 
@@ -73,4 +99,6 @@ export interface Decision {
   readonly tokenExp: number | null
   /** Time of the newest evidence or of its receipt, whichever is earlier, epoch ms: what `maxEvidenceAge` is measured from. */
   readonly evidenceAt: number
+  /** Set when `mode` is `approve`; absent in decisions of earlier builds. */
+  readonly approval?: ApprovalTerms
 }

@@ -1,4 +1,4 @@
-import type { Decision } from '../core/decision.ts'
+import type { ApprovalTimeout, Decision } from '../core/decision.ts'
 import { entityId } from '../core/event.ts'
 import {
   firstEnd,
@@ -49,8 +49,7 @@ export class Admission {
       return { ...blank, status: 'observed', statusReason: latched }
     const lifted = this.lifted(decision)
     if (lifted !== null) return { ...blank, status: 'released', statusReason: lifted }
-    if (decision.mode === 'approve')
-      return { ...blank, status: 'awaiting-approval', statusReason: 'mode is approve' }
+    if (decision.mode === 'approve') return { ...blank, ...asking(decision) }
     const until = firstEnd(decision, now, this.maxTokenSeconds)
     const issued: LedgerEntry = { ...blank, status: 'pending', issuedAt: now, until }
     const objection =
@@ -87,6 +86,31 @@ export class Admission {
     return this.#options.latched?.() ?? null
   }
 
+  /** An entry to which a person agrees at `now`, or why it cannot act. */
+  agree(entry: LedgerEntry, now: number): LedgerEntry | string {
+    const { decision } = entry
+    const until = firstEnd(decision, now, this.maxTokenSeconds)
+    const objection = this.latched() ?? this.allowReason(decision) ?? this.impossible(decision, until, now)
+    if (objection !== null) return objection
+    return { ...entry, status: 'pending', statusReason: null, issuedAt: now, until, approved: true }
+  }
+
+  /**
+   * A waiting entry after nobody agreed in time. One that is to act is judged as if it were decided now: on what was
+   * seen last, and by every rule that holds without a person.
+   */
+  timedOut(
+    entry: LedgerEntry,
+    { outcome, by, evidenceAt, reason }: ApprovalTimeout,
+    now: number,
+  ): LedgerEntry {
+    if (outcome === 'extend') return { ...entry, approveBy: by }
+    if (outcome === 'drop') return { ...entry, status: 'expired', statusReason: reason }
+    const acting = this.judge({ ...entry.decision, mode: 'enforce', evidenceAt }, now)
+    if (acting.status !== 'awaiting-approval') return acting
+    return { ...acting, status: 'withheld' }
+  }
+
   #guarded(decision: Decision, now: number): string | null {
     const reason = guardReason(this.#guard, {
       now,
@@ -121,5 +145,15 @@ export class Admission {
     const reason =
       this.#options.isAllowed(tenant, entity.id) ?? this.#options.isAllowed(tenant, entityId(principal))
     return reason === null ? null : `allow list: ${reason}`
+  }
+}
+
+/** How a decision begins that waits for a person. */
+function asking({ approval }: Decision): Pick<LedgerEntry, 'status' | 'statusReason' | 'approveBy'> {
+  const statusReason = approval?.because ?? 'mode is approve'
+  return {
+    status: 'awaiting-approval',
+    statusReason,
+    approveBy: approval === undefined ? null : Date.parse(approval.by),
   }
 }

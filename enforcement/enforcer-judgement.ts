@@ -9,6 +9,7 @@ import {
   isLive,
   type LedgerEntry,
   type Receipt,
+  waitsUntil,
 } from './ledger.ts'
 import { covers, strengthOf } from './plan.ts'
 
@@ -122,6 +123,15 @@ export function sharedNameReason(decision: Decision, entries: Iterable<LedgerEnt
   return null
 }
 
+/** Live decisions of the same incident that restrict no more than one: what goes when it is lifted. */
+export function rungsBelow(top: LedgerEntry, entries: readonly LedgerEntry[]): readonly LedgerEntry[] {
+  return entries.filter(({ decision, status }) => {
+    if (!isLive(status) || decision.id === top.decision.id) return false
+    const same = decision.incident === top.decision.incident
+    return same && strengthOf(decision.action) <= strengthOf(top.decision.action)
+  })
+}
+
 /** The status of a live decision from what its gateways answered. */
 export function statusFrom(
   entry: LedgerEntry,
@@ -178,7 +188,14 @@ export function viewOf(entry: LedgerEntry, targets: readonly GatewayAdapter[]): 
     issuedAt: time(issuedAt),
     until: time(until),
     effectiveBy: time(effectiveBy(entry, targets)),
+    approval: approvalOf(entry),
     proof: proofOf(entry),
     receipts,
   }
+}
+
+/** What an entry asks of people; null for one that waits for nobody. */
+export function approvalOf(entry: LedgerEntry): EnforcementView['approval'] {
+  if (entry.status !== 'awaiting-approval') return null
+  return { by: isoTime(waitsUntil(entry)), onTimeout: entry.decision.approval?.onTimeout ?? 'drop' }
 }

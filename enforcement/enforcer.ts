@@ -1,13 +1,13 @@
-import type { Decision, HoldProof } from '../core/decision.ts'
+import type { ApprovalTimeout, Decision, HoldProof } from '../core/decision.ts'
 import { Admission } from './enforcer-admission.ts'
 import {
   effectiveBy,
-  firstEnd,
   type Hold,
   holdEnd,
   principalKey,
   receiptOf,
   ruleOf,
+  rungsBelow,
   staleReason,
   statusFrom,
   supersedes,
@@ -27,7 +27,6 @@ import {
   withReceipt,
 } from './ledger.ts'
 import { EntryBook } from './ledger-book.ts'
-import { strengthOf } from './plan.ts'
 import { type Outcome, Reconciler } from './reconcile.ts'
 import { Turns } from './turns.ts'
 
@@ -272,11 +271,7 @@ export class Enforcer {
     const { id } = entry.decision
     const open = isLive(entry.status) || entry.status === 'awaiting-approval'
     if (!open) return conflict(`decision ${id} is ${entry.status}`)
-    const rungs = this.#book.ofPrincipal(entry.decision).filter(({ decision, status }) => {
-      if (!isLive(status) || decision.id === id) return false
-      const same = decision.incident === entry.decision.incident
-      return same && strengthOf(decision.action) <= strengthOf(entry.decision.action)
-    })
+    const rungs = rungsBelow(entry, this.#book.ofPrincipal(entry.decision))
     await this.#release(entry, reason)
     for (const rung of rungs)
       await this.#release(this.#book.get(rung.decision.id) ?? rung, `lifted with ${id}: ${reason}`)
@@ -309,26 +304,29 @@ export class Enforcer {
   async #start(entry: LedgerEntry): Promise<ChangeOutcome> {
     const { id } = entry.decision
     if (entry.status !== 'awaiting-approval') return conflict(`decision ${id} is ${entry.status}`)
-    const { decision } = entry
     const now = this.#options.clock.now()
-    const until = firstEnd(decision, now, this.#admission.maxTokenSeconds)
-    const objection =
-      this.#admission.latched() ??
-      this.#admission.allowReason(decision) ??
-      this.#admission.impossible(decision, until, now)
-    if (objection !== null) return conflict(objection)
-    const next: LedgerEntry = {
-      ...entry,
-      status: 'pending',
-      statusReason: null,
-      issuedAt: now,
-      until,
-      approved: true,
-    }
-    await this.#book.save(next)
-    this.#admission.noteRestriction(next, now)
-    this.#act(next)
+    const next = this.#admission.agree(entry, now)
+    if (typeof next === 'string') return conflict(next)
+    await this.#begin(next, now)
     return this.#outcome(id)
+  }
+
+  async #begin(entry: LedgerEntry, now: number): Promise<void> {
+    await this.#book.save(entry)
+    if (entry.status !== 'pending') return
+    this.#admission.noteRestriction(entry, now)
+    this.#act(entry)
+  }
+
+  /** Takes what the engine says about a decision that nobody agreed to in time; nothing for one that no longer waits. */
+  async noteTimeout(timeout: ApprovalTimeout): Promise<void> {
+    await this.#change(timeout.decision, async (entry) => {
+      const { id } = entry.decision
+      const now = this.#options.clock.now()
+      if (entry.status === 'awaiting-approval')
+        await this.#begin(this.#admission.timedOut(entry, timeout, now), now)
+      return this.#outcome(id)
+    })
   }
 
   /**

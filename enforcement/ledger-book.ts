@@ -1,6 +1,7 @@
 import type { Decision } from '../core/decision.ts'
 import { profileKey } from '../core/event.ts'
-import { type DecisionLedger, endedAt, isLive, type LedgerEntry } from './ledger.ts'
+import { DAY_MS } from '../core/time.ts'
+import { type DecisionLedger, endedAt, isLive, type LedgerEntry, waitsUntil } from './ledger.ts'
 import type { EnforcementLogger } from './reconcile.ts'
 
 /** Ended decisions kept in memory; older ones live on in the ledger and the audit. */
@@ -8,13 +9,17 @@ export const MAX_ENDED = 10_000
 /** Decisions that may wait for a person at the same time; beyond, the oldest are forgotten first. */
 export const MAX_WAITING = 10_000
 
+/** The engine says when the time to agree is over; one that says nothing for this long has lost the incident. */
+const MAX_SILENCE_MS = 7 * DAY_MS
+
 function principalOf(decision: Decision): string {
   return profileKey(decision.tenant, decision.principal)
 }
 
 /** When an open entry ends: the rule, or the wait for a person. Epoch ms. */
-function endOf({ decision, status, until }: LedgerEntry): number {
-  return isLive(status) ? (until ?? 0) : decision.evidenceAt + decision.holdSeconds * 1_000
+function endOf(entry: LedgerEntry): number {
+  if (isLive(entry.status)) return entry.until ?? 0
+  return waitsUntil(entry) + (entry.approveBy == null ? 0 : MAX_SILENCE_MS)
 }
 
 /** Ids under a key, in the order in which they came. */

@@ -1,4 +1,4 @@
-import type { Decision } from '../core/decision.ts'
+import type { Decision, OnTimeout } from '../core/decision.ts'
 
 /** What the traffic has shown about a decision: refused, let through what it should refuse, or nothing yet. */
 export type ProofState = 'held' | 'leaking' | 'untested'
@@ -36,6 +36,8 @@ export interface LedgerEntry {
   readonly until: number | null
   /** A person agreed: the age of the evidence and the guard no longer matter. */
   readonly approved: boolean
+  /** Until when it waits for a person, epoch ms of event time; absent where the engine does not say. */
+  readonly approveBy?: number | null
   /** Gateways that confirmed the rule at least once: the hold has started there. */
   readonly startedAt: readonly string[]
   /** The newest {@link MAX_RECEIPTS}. */
@@ -69,6 +71,8 @@ export interface EnforcementView {
   readonly until: string | null
   /** When the slowest gateway must have it in force. */
   readonly effectiveBy: string | null
+  /** Of one that waits for a person: until when, in event time, and what happens then; null for all others. */
+  readonly approval: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown; null for a decision that never was to act. */
   readonly proof: { readonly state: ProofState; readonly at: string | null } | null
   readonly receipts: readonly Receipt[]
@@ -92,6 +96,11 @@ export function conflict(detail: string): ChangeOutcome {
 /** Statuses under which a rule should stand at the gateways. */
 export function isLive(status: EnforcementStatus): boolean {
   return status === 'pending' || status === 'in-force' || status === 'failed'
+}
+
+/** Until when a decision that waits for a person does so, epoch ms: as the engine says, else for as long as it would hold. */
+export function waitsUntil({ approveBy, decision }: LedgerEntry): number {
+  return approveBy ?? decision.evidenceAt + decision.holdSeconds * 1_000
 }
 
 /** When a decision no longer matters to anybody but readers of history, epoch ms. */

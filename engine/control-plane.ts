@@ -1,4 +1,4 @@
-import type { Decision } from '../core/decision.ts'
+import type { Decision, OnTimeout } from '../core/decision.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
 import type { VerdictPart } from '../core/opinion.ts'
 import type { EngineSettings } from './settings.ts'
@@ -82,6 +82,8 @@ export interface DecisionView {
   readonly until: string | null
   /** When the slowest gateway must have it in force. */
   readonly effectiveBy: string | null
+  /** Of one that waits for a person: until when, in event time, and what happens then; null for all others. */
+  readonly approval: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown: refused, let through what it should refuse, or nothing yet; null where nothing acts. */
   readonly proof: { readonly state: 'held' | 'leaking' | 'untested'; readonly at: string | null } | null
   readonly receipts: readonly ReceiptView[]

@@ -2,6 +2,7 @@ import type { ControlRecord } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { bodyOf } from './control-list.ts'
 import { type ForgetEffect, forgetPrincipal, type StoredNames } from './forgetting.ts'
+import { approved, extended, released } from './hold-changes.ts'
 import { type MergedKnowledge, sumsIn } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { EngineSettings } from './settings.ts'
@@ -17,6 +18,13 @@ export type ControlEffect =
       readonly incident: string
       readonly decision: string
       /** When the hold ends now, epoch ms. */
+      readonly until: number
+    }
+  | {
+      readonly kind: 'decision-approved'
+      readonly incident: string
+      readonly decision: string
+      /** When the hold ends, epoch ms. */
       readonly until: number
     }
   | ForgetEffect
@@ -47,10 +55,13 @@ export function applyControl(partition: Partition, record: ControlRecord, names:
       partition.close(effect.incident, effect.verdict)
       return
     case 'decision-released':
-      partition.released(effect.incident, effect.decision)
+      released(partition, effect.incident, effect.decision)
       return
     case 'decision-extended':
-      partition.extended(effect.incident, effect.decision, effect.until)
+      extended(partition, effect.incident, effect.decision, effect.until)
+      return
+    case 'decision-approved':
+      approved(partition, effect.incident, effect.decision, effect.until)
       return
     case 'forget':
       forgetPrincipal(partition, effect, names)

@@ -1,12 +1,13 @@
-import type { Action, Decision, HoldProof, Scope } from '../core/decision.ts'
+import type { Action, ApprovalTimeout, Decision, HoldProof, Scope } from '../core/decision.ts'
 import { type AccessEvent, entityId, type Principal, profileKey } from '../core/event.ts'
 import { type Forgotten, nameless } from '../core/forgotten.ts'
 import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
 import { DAY_MS, HOUR_MS, isoTime, SECOND_MS } from '../core/time.ts'
+import { dropApprovals, firstApprovalDue, passApprovals } from './approvals.ts'
 import { proofsOf } from './hold-proof.ts'
 import { type Incident, isHeld, MAX_TRANSITIONS, staleAt } from './incident.ts'
-import { allowedBy, modeFor } from './modes.ts'
+import { allowedBy, modeRuleFor } from './modes.ts'
 import type { Step } from './policy.ts'
 import type { EngineSettings } from './settings.ts'
 import { severityOf } from './severity.ts'
@@ -17,6 +18,7 @@ export type Output =
   | { readonly kind: 'alert'; readonly alert: AlertRecord }
   | { readonly kind: 'decision'; readonly decision: Decision }
   | { readonly kind: 'proof'; readonly proof: HoldProof }
+  | { readonly kind: 'approval'; readonly approval: ApprovalTimeout }
   | { readonly kind: 'forgotten'; readonly forgotten: Forgotten }
 
 /** Told what came due, so that profiles follow. */
@@ -148,20 +150,27 @@ export class IncidentBook {
   ): void {
     const name = entityId(incident.principal)
     if (allowedBy(settings, incident.tenant, name, at) !== null) return
-    const wanted = modeFor(settings.modes, {
+    const rule = modeRuleFor(settings.modes, {
       principal: name,
       groups: incident.groups,
       gateway: incident.gateway.id,
       detector: incident.detectors[0] ?? '',
       action: step.action,
     })
-    const mode = wanted === 'enforce' && sharesName(incident) ? 'approve' : wanted
-    const holdSeconds = settings.values.holdSeconds
+    const { holdSeconds, approvalSeconds } = settings.values
+    const because =
+      rule.mode !== 'observe' && sharesName(incident) ? `two callers share the name ${name}` : null
+    const mode = because === null ? rule.mode : 'approve'
+    const approveBy = at + approvalSeconds * SECOND_MS
+    // What a safeguard handed to a person never happens without one.
+    const onTimeout = because !== null && rule.onTimeout === 'act' ? 'drop' : (rule.onTimeout ?? 'drop')
+    const waits = mode === 'approve' ? { approveBy, onTimeout } : {}
     const decision = this.decision(incident, step.action, step.scope, at, {
       mode,
       holdSeconds,
       limit: step.limit,
       tokenExp: step.tokenExp,
+      ...(mode === 'approve' ? { approval: { by: isoTime(approveBy), onTimeout, because } } : {}),
     })
     incident.rung = Math.max(incident.rung, step.rung)
     incident.attempts = 0
@@ -169,7 +178,7 @@ export class IncidentBook {
     const { id, action, scope } = decision
     const holdUntil = at + holdSeconds * SECOND_MS
     const limit = step.limit === null ? {} : { limit: step.limit }
-    incident.issued.push({ id, action, mode, scope, at, holdUntil, ...limit })
+    incident.issued.push({ id, action, mode, scope, at, holdUntil, ...limit, ...waits })
     if (incident.issued.length > 16) incident.issued.shift()
     this.outputs.push({ kind: 'decision', decision })
   }
@@ -179,7 +188,7 @@ export class IncidentBook {
     action: Action,
     scope: Scope,
     at: number,
-    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp'>,
+    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp' | 'approval'>,
   ): Decision {
     return {
       id: idOf('dec', incident.id, action, scope.kind, at, incident.events),
@@ -197,6 +206,7 @@ export class IncidentBook {
       gateway: incident.gateway,
       tokenExp: rest.tokenExp,
       evidenceAt: incident.evidenceAt,
+      ...(rest.approval === undefined ? {} : { approval: rest.approval }),
     }
   }
 
@@ -213,6 +223,7 @@ export class IncidentBook {
     for (const incident of due) {
       const frozenAt = staleAt(incident, maxFreeze)
       const quietAt = incident.lastDemandAt + quiet
+      if (quietAt > firstApprovalDue(incident)) this.passApprovals(incident, now, quietAt, settings)
       if (frozenAt <= now && frozenAt < quietAt) {
         this.remind(incident, frozenAt)
         onDue.stale(incident)
@@ -225,6 +236,14 @@ export class IncidentBook {
     for (const i of this.open.values()) this.due = Math.min(this.due, dueAt(i, settings))
   }
 
+  private passApprovals(incident: Incident, now: number, quietAt: number, settings: EngineSettings): void {
+    const overAt = Math.min(quietAt, staleAt(incident, settings.values.maxFreezeSeconds * SECOND_MS))
+    const until = Math.min(now, quietAt - 1)
+    for (const approval of passApprovals(incident, until, incident.stale ? 0 : overAt, settings.values))
+      this.outputs.push({ kind: 'approval', approval })
+    this.dirty.add(incident)
+  }
+
   private remind(incident: Incident, at: number): void {
     incident.stale = true
     const days = Math.round((at - incident.openedAt) / DAY_MS)
@@ -235,6 +254,7 @@ export class IncidentBook {
 
   /** Ends an open incident and tells people; decisions stand until they expire. */
   resolve(incident: Incident, at: number): void {
+    for (const approval of dropApprovals(incident, at)) this.outputs.push({ kind: 'approval', approval })
     incident.resolvedAt = at
     this.transition(incident, 'resolved', at)
     this.leaveOpen(incident)
@@ -344,5 +364,6 @@ function dueAt(incident: Incident, settings: EngineSettings): number {
   return Math.min(
     incident.lastDemandAt + quietSeconds * SECOND_MS,
     staleAt(incident, maxFreezeSeconds * SECOND_MS),
+    firstApprovalDue(incident),
   )
 }

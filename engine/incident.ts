@@ -1,5 +1,5 @@
 import { emptyQuarantine, type QuarantinedWindows } from '../baseline/windows.ts'
-import type { Action, Entity, Limit, Mode, Scope } from '../core/decision.ts'
+import type { Action, Entity, Limit, Mode, OnTimeout, Scope } from '../core/decision.ts'
 import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
@@ -21,14 +21,18 @@ export interface SeenToken {
 export interface IssuedDecision {
   readonly id: string
   readonly action: Action
-  readonly mode: Mode
+  /** `enforce` from when somebody agreed, or the time to do so ran out where that means yes. */
+  mode: Mode
   readonly scope: Scope
-  /** Event time, epoch ms. */
-  readonly at: number
+  /** When it was made, or agreed to: event time, epoch ms. */
+  at: number
   /** Event time, epoch ms; moved when a person lifts or extends it. */
   holdUntil: number
   /** Set for a throttle. */
   readonly limit?: Limit
+  /** Until when it waits for a person, epoch ms of event time; null or absent where it does not. */
+  approveBy?: number | null
+  readonly onTimeout?: OnTimeout
   /** Event time of the first call that it refused. */
   refusedAt?: number
   /** Calls that it should have refused and that were told. */
@@ -257,8 +261,11 @@ export function isHeld(incident: Incident, at: number): boolean {
  */
 export function stands(incident: Incident, at: number, ended: readonly string[]): boolean {
   return incident.issued.some(
-    ({ id, mode, action, holdUntil }) =>
-      mode !== 'observe' && action !== 'release' && holdUntil > at && !ended.includes(id),
+    ({ id, mode, action, holdUntil, approveBy }) =>
+      mode !== 'observe' &&
+      action !== 'release' &&
+      Math.max(holdUntil, approveBy ?? 0) > at &&
+      !ended.includes(id),
   )
 }
 

@@ -17,21 +17,28 @@ const SPECIFICITY = { principal: 32, group: 8, gateway: 4, detector: 2, action: 
 export const ANY_ADDRESS = 'ip:*'
 const ADDRESS = 'ip:'
 
+const UNSET: ModeRule = { mode: 'observe' }
+
 /**
  * The mode of the most specific matching rule; of equals the last one; observe when nothing matches. Many
  * callers may share an address, so on an address only rules act that name it, or name {@link ANY_ADDRESS}.
  */
 export function modeFor(rules: readonly ModeRule[], question: ModeQuestion): Mode {
+  return modeRuleFor(rules, question).mode
+}
+
+/** The rule that {@link modeFor} goes by. */
+export function modeRuleFor(rules: readonly ModeRule[], question: ModeQuestion): ModeRule {
   let best = -1
-  let mode: Mode = 'observe'
+  let found: ModeRule = UNSET
   for (const rule of rules) {
     const specificity = match(rule, question)
     if (specificity >= best && specificity >= 0) {
       best = specificity
-      mode = rule.mode
+      found = rule
     }
   }
-  return mode
+  return found
 }
 
 function match(rule: ModeRule, q: ModeQuestion): number {

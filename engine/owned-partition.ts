@@ -258,6 +258,10 @@ function entryOf(output: Output, partition: number): Omit<OutboxEntry, 'seq'> {
     const { decision, proof, at } = output.proof
     return { id: idOf('prf', decision, proof, at), kind: 'proof', body: JSON.stringify(output.proof) }
   }
+  if (output.kind === 'approval') {
+    const { decision, at } = output.approval
+    return { id: idOf('apr', decision, at), kind: 'approval', body: JSON.stringify(output.approval) }
+  }
   if (output.kind === 'forgotten') {
     const { forgotten } = output
     const body = JSON.stringify({ ...forgotten, partition })

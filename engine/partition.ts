@@ -374,24 +374,4 @@ export class Partition {
     this.book.resolve(incident, at)
     return true
   }
-
-  /** A person lifted one decision: the principal is no longer held, the incident goes on. */
-  released(incidentId: string, decisionId: string): boolean {
-    const incident = this.book.ofId(incidentId)
-    const issued = incident?.issued.find((d) => d.id === decisionId)
-    if (incident === undefined || issued === undefined) return false
-    issued.holdUntil = Math.min(issued.holdUntil, this.now)
-    this.book.touch(incident, this.settings)
-    return true
-  }
-
-  /** A person moved the end of one decision's hold, epoch ms. */
-  extended(incidentId: string, decisionId: string, until: number): boolean {
-    const incident = this.book.ofId(incidentId)
-    const issued = incident?.issued.find((d) => d.id === decisionId)
-    if (incident === undefined || issued === undefined) return false
-    issued.holdUntil = until
-    this.book.touch(incident, this.settings)
-    return true
-  }
 }

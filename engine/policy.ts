@@ -1,6 +1,7 @@
 import type { Action, Limit, Scope } from '../core/decision.ts'
 import type { AccessEvent } from '../core/event.ts'
 import { SECOND_MS } from '../core/time.ts'
+import { waitsForPerson } from './approvals.ts'
 import type { PrincipalState } from './control-plane.ts'
 import { covered, GRACE_MS, isServed } from './hold-proof.ts'
 import { type Incident, type IssuedDecision, isHeld, type SeenToken } from './incident.ts'
@@ -34,10 +35,10 @@ export function nextStep(
   values: SettingValues,
   at: number,
 ): Step | null {
-  if (incident.stale || incident.resolvedAt !== null) return null
+  if (incident.stale || incident.resolvedAt !== null || waitsForPerson(incident)) return null
   if (incident.rung === 0) return firstStep(incident, incident, threshold, values)
-  // A hold that ran out is renewed only by fresh evidence, not by the memory of the old.
-  if (!isHeld(incident, at) && enforces(incident))
+  // A hold that ran out, or that nobody agreed to, is renewed only by fresh evidence, not by the memory of the old.
+  if (!isHeld(incident, at) && (enforces(incident) || incident.issued.at(-1)?.mode === 'approve'))
     return firstStep(incident, incident.since, threshold, values)
   if (incident.rung >= 4 || state === 'LEARNING') return null
   // Where a token is revoked only calls that still get through count: its refusals show that it holds.
@@ -58,7 +59,7 @@ export function evasionStep(
 ): Step | null {
   const revoked = incident.issued.findLast(({ action }) => action === 'revoke-token')
   if (revoked === undefined || revoked.mode !== 'enforce' || revoked.holdUntil <= at) return null
-  if (state === 'LEARNING' || !isServed(event)) return null
+  if (state === 'LEARNING' || !isServed(event) || waitsForPerson(incident)) return null
   if (incident.rung === 3) return isNewToken(incident, revoked, event) ? subjectStep(incident) : null
   const leaks = incident.rung === 4 && revoked.scope.kind === 'subject' && at > revoked.at + GRACE_MS
   return leaks && covered(revoked.scope, event) ? lastStep(incident) : null

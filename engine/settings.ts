@@ -1,4 +1,4 @@
-import type { Mode } from '../core/decision.ts'
+import type { Mode, OnTimeout } from '../core/decision.ts'
 
 /** Describes one tunable: the only source of its default, bounds, unit and documentation. */
 export interface SettingSpec {
@@ -94,6 +94,15 @@ export const SETTING_SPECS = {
     description: 'How long a decision holds before it expires by itself.',
     largerLoosens: false,
   },
+  approvalSeconds: {
+    default: 3600,
+    min: 60,
+    max: 604_800,
+    unit: 'seconds of event time',
+    description:
+      'How long a decision waits for a person to agree; then `onTimeout` of the mode rule says what becomes of it.',
+    largerLoosens: true,
+  },
   throttleRequests: {
     default: 1,
     min: 1,
@@ -163,6 +172,8 @@ export interface ModeRule {
   readonly detector?: string
   readonly action?: string
   readonly mode: Mode
+  /** With `approve`: what becomes of a decision that nobody agreed to in time; dropped when not given. */
+  readonly onTimeout?: OnTimeout
 }
 
 /** A person's exception: the named principal is never acted on (`allow`) until it expires. */

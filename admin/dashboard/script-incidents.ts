@@ -3,6 +3,7 @@ export const incidents = `
 const STATUS_KIND = {
   'in-force': 'good', pending: 'medium', 'awaiting-approval': 'high', failed: 'critical', withheld: 'medium', observed: 'low',
 }
+const ON_TIMEOUT = { drop: 'dropped', act: 'carried out', extend: 'asked again' }
 const PROOF_KIND = { held: 'good', leaking: 'critical', untested: 'low' }
 
 function last(incident) { return incident.transitions[incident.transitions.length - 1] }
@@ -153,7 +154,8 @@ function decisionTable(views, title) {
   return flush(title, table(['Status', 'What', 'Until (UTC)', 'Effective by (UTC)', 'Proof', ''], views.map(function (view) {
     const d = view.decision
     return [
-      [pill(view.status, STATUS_KIND[view.status]), view.statusReason && el('div', { class: 'small muted' }, text(view.statusReason))],
+      [pill(view.status, STATUS_KIND[view.status]), view.statusReason && el('div', { class: 'small muted' }, text(view.statusReason)),
+        view.approval && el('div', { class: 'small' }, 'until ', when(view.approval.by), ', then ' + ON_TIMEOUT[view.approval.onTimeout])],
       [el('strong', {}, d.action + ' ', link(path('incidents', d.incident), text(d.entity.id))),
         d.limit && el('div', { class: 'small' }, 'at most ' + number(d.limit.requests) + (d.limit.requests === 1 ? ' request per ' : ' requests per ') + number(d.limit.windowSeconds) + ' s'),
         el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode), receipts(view)],

@@ -24,8 +24,9 @@ async function settingsPage() {
 
 function modesCard(modes) {
   const rows = modes.map(function (rule) {
-    const on = Object.keys(rule).filter(function (k) { return k !== 'mode' }).map(function (k) { return k + ' ' + rule[k] })
-    return [text(on.join(', ') || 'everything'), pill(rule.mode, rule.mode === 'enforce' ? 'good' : 'low')]
+    const on = Object.keys(rule).filter(function (k) { return k !== 'mode' && k !== 'onTimeout' }).map(function (k) { return k + ' ' + rule[k] })
+    return [text(on.join(', ') || 'everything'), [pill(rule.mode, rule.mode === 'enforce' ? 'good' : 'low'),
+      rule.mode === 'approve' && el('div', { class: 'small muted' }, 'without an answer: ' + ON_TIMEOUT[rule.onTimeout || 'drop'])]]
   })
   return rows.length === 0 ? card('Modes', el('p', { class: 'muted' }, 'Nothing is set: the engine observes and never acts.'))
     : flush('Modes', table(['For', 'Mode'], rows, 'Modes'))

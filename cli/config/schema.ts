@@ -27,6 +27,12 @@ const modeRule = section(
       oneOf(['throttle', 'block', 'revoke-token', 'revoke-credential'], { description: 'Only this action.' }),
     ),
     mode: oneOf(modeWords, { description: 'The mode where all of the above agree.' }),
+    onTimeout: Type.Optional(
+      oneOf(['drop', 'act', 'extend'], {
+        description:
+          'With `approve`: what becomes of a decision that nobody agreed to within `detection.approvalSeconds`: it is dropped (so too when not given), carried out, or asked for anew for as long as the incident goes on.',
+      }),
+    ),
   },
   { description: 'Sets the mode somewhere. The most specific rule wins.' },
 )

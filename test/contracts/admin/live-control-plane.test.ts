@@ -223,6 +223,14 @@ describe('live control plane', () => {
       await eventually(() => worker.holdUntil(night.openIncident, id) === until, 'the extension applied')
     }))
 
+  it('tells the engine that a person agreed, so that the hold counts there too', () =>
+    story(async ({ plane, night, worker }) => {
+      const { id, incident } = night.awaitingApproval
+      expect(worker.isHeld(incident)).toBe(false)
+      expect(await plane.approveDecision(id, ACTOR, 'looked at it')).toMatchObject({ ok: true })
+      await eventually(() => worker.isHeld(incident), 'the approval applied')
+    }))
+
   it('closes an incident once, even when two ask at the same time', () =>
     story(async ({ plane, night }) => {
       const close = (verdict: 'accept' | 'dismiss') =>

@@ -71,6 +71,7 @@ export function decisionSample(
     issuedAt: at(-195),
     until: at(3_405),
     effectiveBy: at(-190),
+    approval: null,
     proof: { state: 'held', at: at(-188) },
     receipts: [
       {
@@ -224,6 +225,7 @@ export function sampleSeed(): Seed {
         issuedAt: null,
         until: null,
         effectiveBy: null,
+        approval: { by: at(3_400), onTimeout: 'drop' },
         receipts: [],
         decision: {
           id: 'dec_3',

@@ -35,6 +35,7 @@ export type Happening =
   | { readonly kind: 'settings'; readonly options: EngineOptions }
   | { readonly kind: 'close'; readonly verdict: 'accept' | 'dismiss' }
   | { readonly kind: 'release' }
+  | { readonly kind: 'approve' }
   | {
       readonly kind: 'knowledge'
       readonly population: PopulationName
@@ -89,10 +90,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .record({
-        mode: fc.constantFrom<('observe' | 'enforce')[]>('observe', 'enforce'),
+        modes: fc.constantFrom<NonNullable<EngineOptions['modes']>[]>(
+          [{ mode: 'observe' }],
+          [{ mode: 'enforce' }],
+          [{ mode: 'approve' }],
+          [{ mode: 'approve', onTimeout: 'act' }],
+          [{ mode: 'approve', onTimeout: 'extend' }],
+        ),
         values: fc.record({
           minIncidentSurprise: fc.integer({ min: 1, max: 4 }),
           quietSeconds: fc.integer({ min: 60, max: 7_200 }),
+          approvalSeconds: fc.integer({ min: 60, max: 3_600 }),
         }),
       })
       .map((options): Step => ({ kind: 'settings', options })),
@@ -104,6 +112,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       .map((verdict): Step => ({ kind: 'close', verdict })),
   },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: 'release' }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'approve' }) },
   {
     weight: 2,
     arbitrary: fc
@@ -222,6 +231,12 @@ export function happen(
       const first = firstOpen(engine)
       const decision = first?.issued.at(-1)?.id ?? 'dec_none'
       control({ kind: 'decision-released', incident: first?.id ?? 'inc_none', decision })
+      return
+    }
+    case 'approve': {
+      const first = firstOpen(engine)
+      const [incident, decision] = [first?.id ?? 'inc_none', first?.issued.at(-1)?.id ?? 'dec_none']
+      control({ kind: 'decision-approved', incident, decision, until: engine.now + 600_000 })
       return
     }
     case 'knowledge': {

@@ -4,6 +4,7 @@ import type { AccessEvent, Principal } from '../../../core/event.ts'
 import type { AlertRecord } from '../../../core/incident.ts'
 import { createEnforcer, type Enforcer } from '../../../enforcement/enforcer.ts'
 import type { GatewayAdapter, Rule } from '../../../enforcement/gateway.ts'
+import { released } from '../../../engine/hold-changes.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import { eventually, HandClock, MemoryLedger, quietLogger } from '../../services/decision-ledger.ts'
 import {
@@ -128,7 +129,7 @@ describe('an hour of outage, then catching up on 200 attacks', { timeout: 120_00
 
     // Who still attacks now is acted on now, once the engine knows that nothing holds.
     const { id, incident, principal } = decisions.at(-1)!
-    expect(engine.released(incident, id)).toBe(true)
+    expect(released(engine, incident, id)).toBe(true)
     await fold(attack(principal, later - CALLS * 1_000))
     await eventually(() => gateway.puts.length > 0, 'a rule on fresh evidence')
   })

@@ -1,5 +1,5 @@
 import { gaussian, seededRandom } from '../../../bench/seeded-random.ts'
-import type { Decision, Mode } from '../../../core/decision.ts'
+import type { ApprovalTimeout, Decision, Mode } from '../../../core/decision.ts'
 import { type AccessEvent, type Principal, profileKey } from '../../../core/event.ts'
 import type { AlertRecord } from '../../../core/incident.ts'
 import { DAY_MS, eventTime, HOUR_MS, MINUTE_MS } from '../../../core/time.ts'
@@ -159,12 +159,14 @@ export function partition(options: EngineOptions = {}): Partition {
 export interface Told {
   readonly alerts: AlertRecord[]
   readonly decisions: Decision[]
+  readonly approvals: ApprovalTimeout[]
 }
 
-export function drain(engine: Partition, told: Told = { alerts: [], decisions: [] }): Told {
+export function drain(engine: Partition, told: Told = { alerts: [], decisions: [], approvals: [] }): Told {
   for (const output of engine.book.outputs.splice(0)) {
     if (output.kind === 'alert') told.alerts.push(output.alert)
     else if (output.kind === 'decision') told.decisions.push(output.decision)
+    else if (output.kind === 'approval') told.approvals.push(output.approval)
   }
   return told
 }

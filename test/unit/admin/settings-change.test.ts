@@ -47,6 +47,16 @@ describe('which way a change of the settings goes', () => {
     ])
   })
 
+  it('takes the answer of silence for a part of the mode', () => {
+    const drop = withModes({ mode: 'approve' })
+    const act = withModes({ mode: 'approve', onTimeout: 'act' })
+    const extend = withModes({ mode: 'approve', onTimeout: 'extend' })
+    expect(kinds(drop, act)).toEqual(['modes[everything] tighten'])
+    expect(kinds(act, extend)).toEqual(['modes[everything] loosen'])
+    expect(kinds(extend, drop)).toEqual(['modes[everything] loosen'])
+    expect(kinds(drop, withModes({ mode: 'approve', onTimeout: 'drop' }))).toEqual([])
+  })
+
   it('sees a loosening that only shows where two rules meet', () => {
     const before = withModes(
       { principal: 'a', mode: 'enforce' },

@@ -131,6 +131,14 @@ describe('message about an incident', () => {
     expect(plainLine(text.done[5] ?? [])).toBe('and 2 more decisions.')
   })
 
+  it('says until when a person may agree and what happens then', () => {
+    const approval = { by: '2026-09-21T03:15:00.000Z', onTimeout: 'act' } as const
+    const text = messageText(
+      alertMessage({ decisions: [decisionStatus({ status: 'awaiting-approval', until: null, approval })] }),
+    )
+    expect(plainLine(text.done[0] ?? [])).toMatch(/; until .*03:15.*, it is carried out then$/)
+  })
+
   it.each([
     ['observed', 'observed only, nothing was changed'],
     ['awaiting-approval', 'waits for a person to approve it, would hold for 1 hour'],
