@@ -156,6 +156,21 @@ export const DecisionSchema = Type.Object({
     gateway: Type.Object({ kind: Type.String(), id: Type.String() }),
     tokenExp: nullable(Type.Number()),
     evidenceAt: Type.Number(),
+    blast: Type.Optional(
+      Type.Object(
+        {
+          subjects: Type.Number(),
+          tokens: Type.Number(),
+          addresses: Type.Number(),
+          callsPerDay: nullable(Type.Number()),
+          share: nullable(Type.Number()),
+        },
+        {
+          description:
+            'who and what it reaches: subjects, tokens and addresses of the surprising calls (8: at least 8), and the calls of the caller on a busy day, alone and as a share of those of the gateway',
+        },
+      ),
+    ),
     approval: Type.Optional(
       Type.Object(
         { by: Type.String(), onTimeout: OnTimeoutSchema, because: nullable(Type.String()) },

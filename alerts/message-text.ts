@@ -193,6 +193,7 @@ function doneLine({ decision, status, until, approval, proof }: DecisionStatus):
     log(decision.entity.id),
     ...limitWords(decision),
     ...statusWords(status, hold),
+    ...becauseWords(status, decision),
     ...approvalWords(status, approval ?? null),
     ...proofWords(status, proof ?? null),
   ]
@@ -253,6 +254,11 @@ function approvalWords(status: string, approval: DecisionStatus['approval']): Li
   if (status !== 'awaiting-approval' || approval == null) return []
   const by = timeText(approval.by)
   return by === null ? [] : [us(`; until ${by}, ${ON_TIMEOUT[approval.onTimeout]}`)]
+}
+
+function becauseWords(status: string, { approval }: Decision): Line {
+  if (status !== 'awaiting-approval' || approval?.because == null) return []
+  return [us('; '), log(approval.because)]
 }
 
 /** Whether the traffic shows that what stands does hold. */

@@ -1,3 +1,4 @@
+import type { BlastRadius } from '../core/decision.ts'
 import type { AlertRecord } from '../core/incident.ts'
 import { combine } from '../engine/combine.ts'
 import type { DecisionView, IncidentView } from '../engine/control-plane.ts'
@@ -87,12 +88,23 @@ export function decisionText(view: DecisionView): string {
     `${decision.id}  ${decision.action} of ${cut(decision.entity.id)} (scope ${decision.scope.kind}${limit}), mode ${decision.mode}`,
     `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}${proof === null ? '' : `, ${proof.state}${proof.at === null ? '' : ` since ${proof.at}`}`}`,
     ...(approval === null ? [] : [`waits for a person until ${approval.by}, then: ${approval.onTimeout}`]),
+    ...blastLine(decision.blast),
     `because: ${sentence(decision.reason)}`,
     `incident: ${decision.incident}`,
   ]
   const rows = receipts.map((r) => [r.time, r.gateway, r.operation, r.outcome, r.detail])
   const table = rows.length === 0 ? '' : tableText(['TIME', 'GATEWAY', 'CALL', 'OUTCOME', 'DETAIL'], rows)
   return `${lines.join('\n')}\n${table}`
+}
+
+function blastLine(blast: BlastRadius | undefined): string[] {
+  if (blast === undefined) return []
+  const { subjects, tokens, addresses, callsPerDay, share } = blast
+  const traffic =
+    share === null
+      ? ''
+      : `, ${callsPerDay} calls on a busy day (${(100 * share).toFixed(2)} % of its gateway)`
+  return [`reaches ${subjects} subjects, ${tokens} tokens, ${addresses} addresses${traffic}`]
 }
 
 function undoText(incident: IncidentView): string {

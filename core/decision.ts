@@ -18,6 +18,17 @@ export interface ApprovalTerms {
   readonly because: string | null
 }
 
+/** Who and what a decision reaches. Counts are of what the incident has seen, each up to 8. */
+export interface BlastRadius {
+  readonly subjects: number
+  readonly tokens: number
+  readonly addresses: number
+  /** Calls of the caller on a busy day before the incident; null where that is not known. */
+  readonly callsPerDay: number | null
+  /** Those as a share, 0..1, of the calls of the gateway on a busy day; null where that is not known. */
+  readonly share: number | null
+}
+
 /** Nobody agreed to a decision in time. Said by the engine, in event time. */
 export interface ApprovalTimeout {
   /** Id of the decision. */
@@ -101,4 +112,6 @@ export interface Decision {
   readonly evidenceAt: number
   /** Set when `mode` is `approve`; absent in decisions of earlier builds. */
   readonly approval?: ApprovalTerms
+  /** Absent in releases, and in decisions of earlier builds. */
+  readonly blast?: BlastRadius
 }

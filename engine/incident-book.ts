@@ -5,6 +5,7 @@ import { idOf } from '../core/hash.ts'
 import { type AlertRecord, type IncidentTransition, SEVERITIES } from '../core/incident.ts'
 import { DAY_MS, HOUR_MS, isoTime, SECOND_MS } from '../core/time.ts'
 import { dropApprovals, firstApprovalDue, passApprovals } from './approvals.ts'
+import { blastRadius, tooWide } from './blast-radius.ts'
 import { proofsOf } from './hold-proof.ts'
 import { type Incident, isHeld, MAX_TRANSITIONS, staleAt } from './incident.ts'
 import { allowedBy, modeRuleFor } from './modes.ts'
@@ -158,8 +159,10 @@ export class IncidentBook {
       action: step.action,
     })
     const { holdSeconds, approvalSeconds } = settings.values
-    const because =
-      rule.mode !== 'observe' && sharesName(incident) ? `two callers share the name ${name}` : null
+    const blast = blastRadius(incident)
+    const wide = tooWide(incident, step, blast, settings.values)
+    const caution = sharesName(incident) ? `two callers share the name ${name}` : wide
+    const because = rule.mode === 'observe' ? null : caution
     const mode = because === null ? rule.mode : 'approve'
     const approveBy = at + approvalSeconds * SECOND_MS
     // What a safeguard handed to a person never happens without one.
@@ -170,6 +173,7 @@ export class IncidentBook {
       holdSeconds,
       limit: step.limit,
       tokenExp: step.tokenExp,
+      blast,
       ...(mode === 'approve' ? { approval: { by: isoTime(approveBy), onTimeout, because } } : {}),
     })
     incident.rung = Math.max(incident.rung, step.rung)
@@ -188,7 +192,7 @@ export class IncidentBook {
     action: Action,
     scope: Scope,
     at: number,
-    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp' | 'approval'>,
+    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp' | 'approval' | 'blast'>,
   ): Decision {
     return {
       id: idOf('dec', incident.id, action, scope.kind, at, incident.events),
@@ -207,6 +211,7 @@ export class IncidentBook {
       tokenExp: rest.tokenExp,
       evidenceAt: incident.evidenceAt,
       ...(rest.approval === undefined ? {} : { approval: rest.approval }),
+      ...(rest.blast === undefined ? {} : { blast: rest.blast }),
     }
   }
 

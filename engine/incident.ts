@@ -5,6 +5,7 @@ import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
 import type { Reason, VerdictPart } from '../core/opinion.ts'
 import type { UnreadableLines } from '../core/unreadable.ts'
+import type { TrafficShare } from './gateway-traffic.ts'
 import type { Rise } from './unreadable-watch.ts'
 
 /** A token seen on surprising calls, by the claims that the gateway verified. */
@@ -82,6 +83,10 @@ export interface Incident {
   /** Surprising calls without a token, or whose subject found no place in `tokens`. */
   otherTokens: number
   credential: string | null
+  /** Addresses of the surprising calls, at most {@link MAX_ADDRESSES}; absent in incidents of earlier builds. */
+  addresses?: string[]
+  /** How much of its gateway's traffic the caller was when it opened; absent in incidents about lines. */
+  readonly traffic?: TrafficShare
   /** Strongest rung taken: 0 none, 1 throttle, 2 block, 3 token, 4 subject revoked, 5 whatever else there is. */
   rung: number
   issued: IssuedDecision[]
@@ -96,6 +101,7 @@ export interface Incident {
 }
 
 const MAX_TOKENS = 8
+const MAX_ADDRESSES = 8
 /** Transitions kept with an incident: opened, three escalations, a reminder, resolved. */
 export const MAX_TRANSITIONS = 6
 
@@ -104,11 +110,21 @@ export function openIncident(
   event: AccessEvent,
   at: number,
   name: string = entityId(event.principal),
+  traffic?: TrafficShare,
 ): Incident {
   const { tenant, principal, gateway, parents } = event
   const entity: Entity = { type: principal.kind === 'ip' ? 'ip' : 'principal', id: name }
   const id = idOf('inc', tenant, entity.type, principal.kind, principal.id, event.id, at)
-  return { id, tenant, principal, entity, gateway, groups: parents, ...nothingYet(at) }
+  return {
+    id,
+    tenant,
+    principal,
+    entity,
+    gateway,
+    groups: parents,
+    ...(traffic === undefined ? {} : { traffic }),
+    ...nothingYet(at),
+  }
 }
 
 /** The incident that a rise of unreadable lines opens, about the address or the source. */
@@ -177,6 +193,7 @@ function nothingYet(at: number): Blank {
     tokens: [],
     otherTokens: 0,
     credential: null,
+    addresses: [],
     rung: 0,
     issued: [],
     attempts: 0,
@@ -205,6 +222,14 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   }
   if (event.credential !== null) incident.credential = event.credential
   addToken(incident, event)
+  addAddress(incident, event.clientIp)
+}
+
+function addAddress(incident: Incident, address: string | null): void {
+  incident.addresses ??= []
+  const { addresses } = incident
+  if (address !== null && addresses.length < MAX_ADDRESSES && !addresses.includes(address))
+    addresses.push(address)
 }
 
 /**

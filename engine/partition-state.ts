@@ -6,6 +6,7 @@ import { type Principal, profileKey, type SourcePosition } from '../core/event.t
 import { keyedHash } from '../core/hash.ts'
 import type { ClockSnapshot } from './event-clock.ts'
 import type { StoredNames } from './forgetting.ts'
+import type { StoredTraffic } from './gateway-traffic.ts'
 import type { Incident } from './incident.ts'
 import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
 import type { PopulationName } from './merged-knowledge.ts'
@@ -33,6 +34,8 @@ interface Scalars {
   readonly profiles?: number
   /** Absent in states of earlier builds. */
   readonly forgotten?: readonly string[]
+  /** Absent in states of earlier builds. */
+  readonly traffic?: StoredTraffic
 }
 
 /** Prefixes of the keys of a partition. */
@@ -182,6 +185,7 @@ export class PartitionState implements StoredNames {
       settings,
       profiles: this.partition.residents.size,
       forgotten,
+      traffic: this.partition.traffic.snapshot(),
     }
     puts.set(CLOCK_KEY, text.encode(JSON.stringify(scalars)))
     return { puts, deletes }
@@ -275,6 +279,7 @@ export class PartitionState implements StoredNames {
     this.partition.late = s.late
     this.partition.settings = s.settings
     this.partition.forgotten = [...(s.forgotten ?? [])]
+    this.partition.traffic.restore(s.traffic ?? {})
     this.controlSeq = s.controlSeq
     this.controlHash = s.controlHash
     this.isStored = true

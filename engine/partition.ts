@@ -10,6 +10,7 @@ import type { Detector } from '../detectors/detector.ts'
 import { CANARY_SURPRISE, noteCanary } from './canary.ts'
 import { Doorstep } from './doorstep.ts'
 import { DuplicateFilter } from './duplicates.ts'
+import { GatewayTraffic } from './gateway-traffic.ts'
 import { countsAsAttempt } from './hold-proof.ts'
 import {
   addEvidence,
@@ -45,6 +46,8 @@ export interface PartitionOptions {
   readonly settings: EngineSettings
   /** Bound on resident profiles. */
   readonly maxPrincipals: number
+  /** Partitions that callers are spread over; 1 when not given. */
+  readonly partitions?: number
   /** Keeps outsiders from choosing hash collisions; the same for every run over one state. */
   readonly seed: number
 }
@@ -71,7 +74,9 @@ export class Partition {
   readonly doorstep: Doorstep
   readonly unreadableLines = new UnreadableWatch()
   readonly duplicates: DuplicateFilter
+  readonly traffic = new GatewayTraffic()
   readonly judge: Judge
+  private readonly partitions: number
   settings: EngineSettings
   /** Calls that found no room for a profile. */
   overflowed = 0
@@ -94,6 +99,7 @@ export class Partition {
     this.duplicates = new DuplicateFilter(options.seed)
     this.doorstep = new Doorstep(options.seed)
     this.settings = options.settings
+    this.partitions = options.partitions ?? 1
     this.refresh()
   }
 
@@ -202,6 +208,7 @@ export class Partition {
       this.alarm(event, view, at, population, incident)
       return
     }
+    this.traffic.count(event.gateway.id, this.now)
     if (isLate(view, at)) this.late++
     const newHour = bookTime(event, view, at, population, incident?.quarantine ?? null)
     if (incident !== undefined) {
@@ -252,7 +259,7 @@ export class Partition {
     open: Incident | undefined,
   ): void {
     const { active } = population
-    const incident = open ?? openIncident(event, at, this.residents.nameOf(event))
+    const incident = open ?? this.opened(event, view, at)
     if (open === undefined) this.book.add(profileKey(event.tenant, event.principal), incident)
     addEvidence(incident, event, at)
     if (!incident.stale) {
@@ -273,6 +280,11 @@ export class Partition {
     this.book.assess(incident, this.settings)
     this.climb(incident, event, view, at)
     this.book.touch(incident, this.settings)
+  }
+
+  private opened(event: AccessEvent, view: ProfileView, at: number): Incident {
+    const traffic = this.traffic.shareOf(event.gateway.id, view, this.partitions)
+    return openIncident(event, at, this.residents.nameOf(event), traffic)
   }
 
   private climb(incident: Incident, event: AccessEvent, view: ProfileView, at: number): void {

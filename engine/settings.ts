@@ -103,6 +103,15 @@ export const SETTING_SPECS = {
       'How long a decision waits for a person to agree; then `onTimeout` of the mode rule says what becomes of it.',
     largerLoosens: true,
   },
+  maxTrafficShare: {
+    default: 0.01,
+    min: 0,
+    max: 1,
+    unit: "share of the gateway's calls on a busy day",
+    description:
+      'A caller that makes more of the calls of its gateway than this, and at least 200 a day, is acted on only when a person agrees.',
+    largerLoosens: true,
+  },
   throttleRequests: {
     default: 1,
     min: 1,

@@ -106,7 +106,9 @@ export class DetectWorker implements PartitionOwner {
     const part = await this.insist(async () => {
       const store = await options.store.open(partition)
       const { detectors, maxPrincipals, seed, identityKey, decode, observer, onOutbox } = options
-      const engine = new Partition({ detectors, settings: options.settings(), maxPrincipals, seed })
+      const { partitions } = options.log
+      const settings = options.settings()
+      const engine = new Partition({ detectors, settings, maxPrincipals, partitions, seed })
       const state = new PartitionState(engine, identityKey)
       const insist = <T>(work: () => Promise<T>) => this.insist(work)
       const owned = new OwnedPartition({

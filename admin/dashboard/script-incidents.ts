@@ -140,6 +140,12 @@ function decisionButtons(view) {
     }))
 }
 
+/** What would stop with a decision. */
+function blastWords(blast) {
+  if (!blast || blast.share === null) return ''
+  return ' · ' + shareWords(blast.share) + ' of the calls of its gateway'
+}
+
 function receipts(view) {
   if (view.receipts.length === 0) return null
   return el('details', {}, el('summary', {}, view.receipts.length + (view.receipts.length === 1 ? ' receipt' : ' receipts')),
@@ -158,7 +164,7 @@ function decisionTable(views, title) {
         view.approval && el('div', { class: 'small' }, 'until ', when(view.approval.by), ', then ' + ON_TIMEOUT[view.approval.onTimeout])],
       [el('strong', {}, d.action + ' ', link(path('incidents', d.incident), text(d.entity.id))),
         d.limit && el('div', { class: 'small' }, 'at most ' + number(d.limit.requests) + (d.limit.requests === 1 ? ' request per ' : ' requests per ') + number(d.limit.windowSeconds) + ' s'),
-        el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode), receipts(view)],
+        el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode + blastWords(d.blast)), receipts(view)],
       { class: 'nowrap', content: [when(view.until), view.until && el('div', { class: 'small muted' }, distance(view.until))] },
       { class: 'nowrap', content: when(view.effectiveBy) },
       view.proof && [pill(view.proof.state, PROOF_KIND[view.proof.state]), view.proof.at && el('div', { class: 'small muted nowrap' }, when(view.proof.at))],

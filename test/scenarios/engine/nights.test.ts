@@ -149,7 +149,7 @@ describe('callers that were never a problem', () => {
     const log = inOrder(peers(28), routine(batch, MONDAY, 28, 9))
     const split = log.findIndex((e) => e.time >= MONDAY + 14 * DAY_MS)
     play(engine, log.slice(0, split))
-    expect(play(engine, log.slice(split))).toEqual({ alerts: [], decisions: [] })
+    expect(play(engine, log.slice(split))).toEqual({ alerts: [], decisions: [], approvals: [] })
   })
 
   it('somebody who starts to work on a Saturday is at most mentioned, never acted on', () => {

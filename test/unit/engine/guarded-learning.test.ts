@@ -116,7 +116,7 @@ describe('our own refusals', () => {
       expect(engine.step(event)).toMatchObject({ surprise: null, score: null, duplicate: false })
     }
     expect(profileBytes(engine, habit.principal)).toEqual(before)
-    expect(drain(engine)).toEqual({ alerts: [], decisions: [] })
+    expect(drain(engine)).toEqual({ alerts: [], decisions: [], approvals: [] })
   })
 
   it('keep an incident open: it resolves an hour after the last attempt', () => {
