@@ -1,6 +1,6 @@
 import type { Clock } from '../core/time.ts'
 import type { Actor, ControlPlane, SettingsVersion } from '../engine/control-plane.ts'
-import { type ModeRule, SETTING_SPECS, type SettingName } from '../engine/settings.ts'
+import { type EngineSettings, type ModeRule, SETTING_SPECS, type SettingName } from '../engine/settings.ts'
 import { classifyChange, type NextSettings, SELECTORS } from './settings-change.ts'
 
 /** Versions that are looked at; a loosening lasts at most 90 days, changes beyond this count are rare. */
@@ -46,12 +46,12 @@ const FIELDS: readonly Field[] = [...(Object.keys(SETTING_SPECS) as SettingName[
  * What the end of loosenings asks for at `now`, judged from the history alone (newest first), so that it
  * may be asked at any time, any number of times. For each field the version that last changed it counts:
  * when that one loosened it and has ended, the field goes back to the newest earlier version which still
- * holds. Allow entries carry their own end and are left alone. Null when nothing is due.
+ * holds. Allow entries and windows carry their own end and are left alone. Null when nothing is due.
  */
 export function dueRestoration(history: readonly SettingsVersion[], now: number): Restoration | null {
   const current = history[0]?.settings
   if (current === undefined) return null
-  let next: NextSettings = { values: current.values, modes: current.modes, allow: current.allow }
+  let next: NextSettings = withoutVersion(current)
   const fields: string[] = []
   let expires: string | null | undefined
   for (const field of FIELDS) {
@@ -63,6 +63,10 @@ export function dueRestoration(history: readonly SettingsVersion[], now: number)
     fields.push(field.name)
   }
   return fields.length === 0 ? null : { next, fields, expires: expires ?? null }
+}
+
+function withoutVersion({ version: _, ...rest }: EngineSettings): NextSettings {
+  return rest
 }
 
 function restoreTarget(

@@ -156,6 +156,7 @@ export const DecisionSchema = Type.Object({
     gateway: Type.Object({ kind: Type.String(), id: Type.String() }),
     tokenExp: nullable(Type.Number()),
     evidenceAt: Type.Number(),
+    groups: Type.Optional(Type.Array(Type.String())),
     blast: Type.Optional(
       Type.Object(
         {

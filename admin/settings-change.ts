@@ -4,6 +4,7 @@ import type { IncidentView } from '../engine/control-plane.ts'
 import {
   type AllowRule,
   type EngineSettings,
+  type MaintenanceWindow,
   type ModeRule,
   SETTING_SPECS,
   type SettingName,
@@ -47,7 +48,12 @@ const UNSET: ModeRule = { mode: 'observe' }
 
 /** Which settings a change touches and whether the engine would act later or less because of it. */
 export function classifyChange(from: EngineSettings, to: NextSettings): SettingsChange {
-  const fields = [...valueChanges(from, to), ...modeChanges(from.modes, to.modes), ...allowChanges(from, to)]
+  const fields = [
+    ...valueChanges(from, to),
+    ...modeChanges(from.modes, to.modes),
+    ...allowChanges(from, to),
+    ...windowChanges(from, to),
+  ]
   const has = (change: Direction) => fields.some((f) => f.change === change)
   return { change: has('loosen') ? 'loosen' : has('tighten') ? 'tighten' : 'neutral', fields }
 }
@@ -142,6 +148,40 @@ function allowChanges(from: NextSettings, to: NextSettings): FieldChange[] {
   return changes
 }
 
+const windowsOf = ({ maintenance = [] }: NextSettings) =>
+  new Map(maintenance.map((window) => [windowKey(window), window]))
+const windowKey = ({ tenant, entity, group, from, to, reason }: MaintenanceWindow) =>
+  JSON.stringify([tenant, entity ?? null, group ?? null, from, to, reason])
+
+/** A window that comes loosens, one that goes tightens: what is between two of them is not compared. */
+function windowChanges(from: NextSettings, to: NextSettings): FieldChange[] {
+  const [before, after] = [windowsOf(from), windowsOf(to)]
+  const changes: FieldChange[] = []
+  for (const [key, window] of [...before, ...after]) {
+    if (before.has(key) && after.has(key)) continue
+    const field = `maintenance[${window.tenant}/${window.entity ?? window.group} ${window.from}]`
+    const [a, b] = [before.get(key) ?? null, after.get(key) ?? null]
+    changes.push({ field, from: a, to: b, change: b === null ? 'tighten' : 'loosen' })
+  }
+  return changes
+}
+
+function checkWindows(from: EngineSettings, next: NextSettings, now: number): void {
+  const kept = windowsOf(from)
+  for (const [i, window] of (next.maintenance ?? []).entries()) {
+    const at = `settings.maintenance.${i}`
+    const no = (member: string, words: string) =>
+      new Problem('invalid', `${at}${member} ${words}`, `${at}${member}`)
+    if (kept.has(windowKey(window))) continue
+    if ((window.entity === undefined) === (window.group === undefined))
+      throw no('', 'needs exactly one of `entity` and `group`')
+    if (window.reason.trim().length < MIN_LOOSENING_REASON)
+      throw no('.reason', `needs at least ${MIN_LOOSENING_REASON} characters`)
+    if (!(Date.parse(window.from) < Date.parse(window.to))) throw no('.to', 'must lie behind `from`')
+    checkExpiry(window.to, `${at}.to`, now)
+  }
+}
+
 /** Refuses what a schema cannot express. Throws a {@link Problem} naming the field. */
 export function checkNext(from: EngineSettings, next: NextSettings, now: number): void {
   const kept = new Map(from.allow.map((rule) => [allowKey(rule), rule]))
@@ -163,6 +203,7 @@ export function checkNext(from: EngineSettings, next: NextSettings, now: number)
     }
     checkExpiry(rule.expires, `${at}.expires`, now)
   }
+  checkWindows(from, next, now)
   const rules = new Set<string>()
   for (const [i, rule] of next.modes.entries()) {
     const key = selectorKey(selectorOf(rule))

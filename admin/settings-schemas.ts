@@ -4,6 +4,7 @@ import { IsoTime, Name, NullableTime, OnTimeoutSchema, ReasonText, strict, words
 
 const MAX_MODE_RULES = 100
 const MAX_ALLOW_RULES = 500
+const MAX_WINDOWS = 500
 
 /** Every threshold, with the bounds of its specification. */
 export const ValuesSchema = strict(
@@ -39,11 +40,29 @@ const AllowRuleSchema = strict({
   }),
 })
 
+const MaintenanceSchema = strict({
+  tenant: Name,
+  entity: Type.Optional(Name),
+  group: Type.Optional(Name),
+  from: IsoTime,
+  to: IsoTime,
+  reason: ReasonText,
+})
+
+const Maintenance = Type.Optional(
+  Type.Array(MaintenanceSchema, {
+    maxItems: MAX_WINDOWS,
+    description:
+      'planned work of one `entity` or one `group`, at most 90 days ahead: nothing is newly enforced, incidents count one severity less; none when absent',
+  }),
+)
+
 /** What a client sends as the settings it wants: all of them, without the version. */
 export const NextSettings = strict({
   values: ValuesSchema,
   modes: Type.Array(ModeRuleSchema, { maxItems: MAX_MODE_RULES }),
   allow: Type.Array(AllowRuleSchema, { maxItems: MAX_ALLOW_RULES }),
+  maintenance: Maintenance,
 })
 
 export const SettingsSchema = Type.Object({
@@ -51,6 +70,7 @@ export const SettingsSchema = Type.Object({
   values: ValuesSchema,
   modes: Type.Array(ModeRuleSchema),
   allow: Type.Array(AllowRuleSchema),
+  maintenance: Maintenance,
 })
 
 export const PreviewBody = strict({ settings: NextSettings })

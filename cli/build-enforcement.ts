@@ -32,6 +32,7 @@ export interface EnforcementOptions {
   readonly random: () => number
   readonly logger: EnforcementLogger
   readonly isAllowed: (tenant: string, entity: string) => string | null
+  readonly planned: (tenant: string, entity: string, groups: readonly string[]) => string | null
   readonly knownPrincipals: () => number
   readonly onChange: (decision: string) => void
   readonly onLeak: (view: EnforcementView) => void
@@ -75,6 +76,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     random: options.random,
     logger: options.logger,
     isAllowed: options.isAllowed,
+    planned: options.planned,
     knownPrincipals: options.knownPrincipals,
     maxEvidenceAgeMs: config.enforcement.maxEvidenceAgeSeconds * 1000,
     maxTokenLifetimeSeconds: config.enforcement.maxTokenLifetimeSeconds,

@@ -319,7 +319,8 @@ class LiveControlPlane implements ControlPlane {
   ): Promise<ChangeResult<EngineSettings>> {
     const reason = scrubText(said)
     const allow = wanted.allow.map((rule) => ({ ...rule, reason: scrubText(rule.reason) }))
-    const next = { ...wanted, allow }
+    const maintenance = wanted.maintenance?.map((window) => ({ ...window, reason: scrubText(window.reason) }))
+    const next = { ...wanted, allow, ...(maintenance === undefined ? {} : { maintenance }) }
     const { settings, audit } = this.options
     const { version } = await settings.refresh()
     if (version !== expectedVersion) return conflict(`the settings are at version ${version}`)

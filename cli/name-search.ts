@@ -29,5 +29,9 @@ export function settingsName(
 ): boolean {
   const ofModes = settings.modes.flatMap(({ principal, group }) => [principal ?? '', group ?? ''])
   const ofAllow = settings.allow.flatMap((rule) => [rule.entity, rule.reason])
-  return [reason, ...ofModes, ...ofAllow].some(names)
+  const ofWindows = (settings.maintenance ?? []).flatMap((window) => [
+    window.entity ?? window.group ?? '',
+    window.reason,
+  ])
+  return [reason, ...ofModes, ...ofAllow, ...ofWindows].some(names)
 }

@@ -40,6 +40,7 @@ import { latchLost } from './latch.ts'
 import { listening } from './listening.ts'
 import { createLiveControlPlane } from './live-control-plane.ts'
 import { leakNotice } from './notices.ts'
+import { plannedWork } from './planned-work.ts'
 import { type Pulling, pull } from './pulling.ts'
 import { readinessOf } from './readiness.ts'
 import { keepRetention } from './retention.ts'
@@ -201,6 +202,7 @@ export class Service {
         logger,
         isAllowed: (tenant, entity) =>
           allowedBy(settings.current(), tenant, entity, clock.now())?.reason ?? null,
+        planned: plannedWork(settings, clock),
         knownPrincipals: () => this.principals(),
         onChange: (id) => this.decisionChanged(id),
         onLeak: (view) => this.alert(leakNotice(view, clock.now())),

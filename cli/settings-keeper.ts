@@ -144,8 +144,7 @@ class DocumentKeeper implements SettingsKeeper {
     reason: string,
     expires: string | null,
   ): Promise<EngineSettings | null> {
-    const { values, modes, allow } = next
-    const settings = { version: expectedVersion + 1, values, modes, allow }
+    const settings = { ...next, version: expectedVersion + 1 }
     await this.refresh()
     if (this.current().version !== expectedVersion) return null
     await this.noteCurrent()

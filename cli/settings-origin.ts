@@ -1,12 +1,19 @@
-import type { AllowRule, EngineSettings, SettingName, SettingValues } from '../engine/settings.ts'
+import type {
+  AllowRule,
+  EngineSettings,
+  MaintenanceWindow,
+  SettingName,
+  SettingValues,
+} from '../engine/settings.ts'
 
 /** What a configuration file says about settings. */
 export type ConfiguredSettings = Omit<EngineSettings, 'version'>
 
 /**
  * The settings after the configuration file changed from `before` to `after`: each threshold that the file
- * changed takes the file's value, the others stay as they were tuned; modes or exceptions that the file changed
- * are replaced by the file's, and temporary exceptions that still run (`now` in epoch ms) are kept. Null when
+ * changed takes the file's value, the others stay as they were tuned; modes, exceptions or
+ * windows of planned work that the file changed are replaced by the file's; temporary exceptions and windows made elsewhere
+ * that still run (`now` in epoch ms) are kept. Null when
  * the file says the same as before.
  */
 export function reconfigured(
@@ -19,13 +26,18 @@ export function reconfigured(
   const changed = names.filter((name) => before.values[name] !== after.values[name])
   const modes = !same(before.modes, after.modes)
   const allow = !same(before.allow, after.allow)
-  if (changed.length === 0 && !modes && !allow) return null
+  const maintenance = !same(before.maintenance ?? [], after.maintenance ?? [])
+  if (changed.length === 0 && !modes && !allow && !maintenance) return null
   const values: Record<string, number> = { ...after.values, ...current.values }
   for (const name of changed) values[name] = after.values[name]
+  const windows = maintenance
+    ? [...(after.maintenance ?? []), ...tunedWindows(current, before, now)]
+    : (current.maintenance ?? [])
   return {
     values: values as SettingValues,
     modes: modes ? after.modes : current.modes,
     allow: allow ? [...after.allow, ...stillRunning(current.allow, after.allow, now)] : current.allow,
+    ...(windows.length === 0 ? {} : { maintenance: windows }),
   }
 }
 
@@ -39,6 +51,18 @@ function stillRunning(
       rule.expires !== null &&
       Date.parse(rule.expires) > now &&
       !configured.some((other) => other.tenant === rule.tenant && other.entity === rule.entity),
+  )
+}
+
+/** Windows that were not the file's and are not over. */
+function tunedWindows(
+  current: EngineSettings,
+  before: ConfiguredSettings,
+  now: number,
+): readonly MaintenanceWindow[] {
+  const ofFile = before.maintenance ?? []
+  return (current.maintenance ?? []).filter(
+    (window) => Date.parse(window.to) > now && !ofFile.some((other) => same([other], [window])),
   )
 }
 

@@ -112,6 +112,8 @@ export interface Decision {
   readonly evidenceAt: number
   /** Set when `mode` is `approve`; absent in decisions of earlier builds. */
   readonly approval?: ApprovalTerms
+  /** Owners above the caller, such as `org:acme`; absent in decisions of earlier builds. */
+  readonly groups?: readonly string[]
   /** Absent in releases, and in decisions of earlier builds. */
   readonly blast?: BlastRadius
 }

@@ -55,6 +55,7 @@ export class Admission {
     const objection =
       staleReason(decision, now, this.maxEvidenceAgeMs) ??
       this.allowReason(decision) ??
+      this.plannedReason(decision) ??
       this.impossible(decision, until, now)
     if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
     const standing = standingReason(issued, this.#book.ofPrincipal(decision))
@@ -137,6 +138,11 @@ export class Admission {
   /** Gateways that should hold a decision. */
   targets(decision: Decision): readonly GatewayAdapter[] {
     return targetsOf(decision, this.#options.gateways, this.#options.onlyFor ?? new Map())
+  }
+
+  /** Why nothing may be enforced anew on the principal just now, or null. */
+  plannedReason({ tenant, principal, groups = [] }: Decision): string | null {
+    return this.#options.planned?.(tenant, entityId(principal), groups) ?? null
   }
 
   /** Why the principal or entity is never acted on, or null. */

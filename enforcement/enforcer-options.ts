@@ -14,6 +14,8 @@ export interface EnforcerOptions {
   readonly logger: EnforcementLogger
   /** Why an entity is never acted on, or null. Asked when a decision arrives and before each gateway call. */
   readonly isAllowed: (tenant: string, entity: string) => string | null
+  /** Why nothing may be enforced anew on an entity just now, or null. Asked as often as `isAllowed`; lifts nothing that stands. */
+  readonly planned?: (tenant: string, entity: string, groups: readonly string[]) => string | null
   /** Principals that are known so far: what the guard's share is taken of. */
   readonly knownPrincipals?: () => number
   /** Enforcement starts only on evidence younger than this. Default 5 min. */

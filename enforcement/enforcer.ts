@@ -178,7 +178,9 @@ export class Enforcer {
     // What stands goes on only while nobody wants everything lifted, whether the ledger can be written or not.
     const stands = entry.startedAt.length > 0 && !(this.#options.liftsAll?.() ?? false)
     const latched = stands ? null : this.#admission.latched()
-    const reason = this.#admission.allowReason(entry.decision) ?? latched ?? stale
+    // Who was held before planned work began stays held, and a person who agreed knew of it.
+    const planned = fresh ? null : this.#admission.plannedReason(entry.decision)
+    const reason = this.#admission.allowReason(entry.decision) ?? latched ?? planned ?? stale
     if (reason !== null) this.#end(entry, 'withheld', reason)
     return reason
   }

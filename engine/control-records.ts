@@ -5,7 +5,7 @@ import { type ForgetEffect, forgetPrincipal, type StoredNames } from './forgetti
 import { approved, extended, released } from './hold-changes.ts'
 import { type MergedKnowledge, sumsIn } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
-import type { EngineSettings } from './settings.ts'
+import { completed, type EngineSettings } from './settings.ts'
 
 /** Everything but events that can change a verdict. */
 export type ControlEffect =
@@ -49,7 +49,7 @@ export function applyControl(partition: Partition, record: ControlRecord, names:
       partition.tick(effect.time)
       return
     case 'settings':
-      partition.configure(effect.settings)
+      partition.configure(completed(effect.settings))
       return
     case 'close-incident':
       partition.close(effect.incident, effect.verdict)

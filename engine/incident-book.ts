@@ -8,9 +8,10 @@ import { dropApprovals, firstApprovalDue, passApprovals } from './approvals.ts'
 import { blastRadius, tooWide } from './blast-radius.ts'
 import { proofsOf } from './hold-proof.ts'
 import { type Incident, isHeld, MAX_TRANSITIONS, staleAt } from './incident.ts'
+import { lessSevere, plannedFor, plannedText } from './maintenance.ts'
 import { allowedBy, modeRuleFor } from './modes.ts'
 import type { Step } from './policy.ts'
-import type { EngineSettings } from './settings.ts'
+import type { EngineSettings, MaintenanceWindow } from './settings.ts'
 import { severityOf } from './severity.ts'
 import { summarise } from './summary.ts'
 
@@ -92,11 +93,23 @@ export class IncidentBook {
 
   /** Raises the severity if the evidence does and says so; the first call opens the incident. */
   assess(incident: Incident, settings: EngineSettings): void {
-    const severity = severityOf(incident, settings.values)
+    const planned = this.plannedFor(incident, settings, incident.lastEventAt)
+    const severe = severityOf(incident, settings.values)
+    const severity = planned === null ? severe : lessSevere(severe)
+    if (planned !== null || incident.planned != null)
+      incident.planned = planned === null ? null : plannedText(planned)
     const first = incident.transitions.length === 0
     if (!first && SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(incident.severity)) return
     incident.severity = severity
     this.transition(incident, first ? 'opened' : 'escalated', incident.lastEventAt)
+  }
+
+  private plannedFor(incident: Incident, settings: EngineSettings, at: number): MaintenanceWindow | null {
+    if (settings.maintenance === undefined || settings.maintenance.length === 0) return null
+    const { tenant, principal, groups } = incident
+    // Lines that could not be read are nobody's planned work.
+    if (incident.linesKey !== undefined) return null
+    return plannedFor(settings, { tenant, entity: entityId(principal), groups }, at)
   }
 
   private transition(incident: Incident, transition: IncidentTransition, at: number, reminder = ''): void {
@@ -122,7 +135,7 @@ export class IncidentBook {
       severity: incident.severity,
       score: incident.score,
       surprise: incident.surprise,
-      summary: summarise(incident) + reminder,
+      summary: summarise(incident) + (incident.planned == null ? '' : `; ${incident.planned}`) + reminder,
       reasons: incident.reasons,
       owasp: incident.owasp,
       firstEventTime: isoTime(incident.openedAt),
@@ -151,6 +164,7 @@ export class IncidentBook {
   ): void {
     const name = entityId(incident.principal)
     if (allowedBy(settings, incident.tenant, name, at) !== null) return
+    if (this.plannedFor(incident, settings, at) !== null) return
     const rule = modeRuleFor(settings.modes, {
       principal: name,
       groups: incident.groups,
@@ -209,6 +223,7 @@ export class IncidentBook {
       principal: incident.principal,
       gateway: incident.gateway,
       tokenExp: rest.tokenExp,
+      groups: incident.groups,
       evidenceAt: incident.evidenceAt,
       ...(rest.approval === undefined ? {} : { approval: rest.approval }),
       ...(rest.blast === undefined ? {} : { blast: rest.blast }),

@@ -87,6 +87,8 @@ export interface Incident {
   addresses?: string[]
   /** How much of its gateway's traffic the caller was when it opened; absent in incidents about lines. */
   readonly traffic?: TrafficShare
+  /** The planned work within which its last surprising call fell. */
+  planned?: string | null
   /** Strongest rung taken: 0 none, 1 throttle, 2 block, 3 token, 4 subject revoked, 5 whatever else there is. */
   rung: number
   issued: IssuedDecision[]

@@ -12,7 +12,7 @@ import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
 import type { PopulationName } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { Population } from './population.ts'
-import type { EngineSettings } from './settings.ts'
+import { completed, type EngineSettings } from './settings.ts'
 
 /** What changed since the last checkpoint, as keys and bytes of the state store. */
 export interface StateChanges {
@@ -277,7 +277,7 @@ export class PartitionState implements StoredNames {
     this.partition.sweptDay = s.sweptDay
     this.partition.overflowed = s.overflowed
     this.partition.late = s.late
-    this.partition.settings = s.settings
+    this.partition.settings = completed(s.settings)
     this.partition.forgotten = [...(s.forgotten ?? [])]
     this.partition.traffic.restore(s.traffic ?? {})
     this.controlSeq = s.controlSeq

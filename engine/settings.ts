@@ -195,10 +195,33 @@ export interface AllowRule {
   readonly expires: string | null
 }
 
+/**
+ * Planned work: within it nothing is newly enforced on the caller or on those who belong to the group, and incidents
+ * count one severity less. They are told all the same.
+ */
+export interface MaintenanceWindow {
+  readonly tenant: string
+  /** The caller, such as `consumer:backup`; or else `group`. */
+  readonly entity?: string
+  /** An owner above the callers, such as `org:acme`. */
+  readonly group?: string
+  /** ISO 8601. */
+  readonly from: string
+  readonly to: string
+  readonly reason: string
+}
+
 /** Everything that steers detection and policy; immutable, takes effect as a control record. */
 export interface EngineSettings {
   readonly version: number
   readonly values: SettingValues
   readonly modes: readonly ModeRule[]
   readonly allow: readonly AllowRule[]
+  /** Absent where nobody planned anything. */
+  readonly maintenance?: readonly MaintenanceWindow[]
+}
+
+/** Settings of an earlier build with what it did not know set to the defaults. */
+export function completed(settings: EngineSettings): EngineSettings {
+  return { ...settings, values: { ...DEFAULT_SETTINGS, ...settings.values } }
 }

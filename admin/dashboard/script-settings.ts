@@ -18,7 +18,7 @@ async function settingsPage() {
   return [
     el('div', { class: 'head' }, el('h1', {}, 'Settings'), el('span', { class: 'muted' }, 'Version ' + current.version)),
     flush(null, table(['Setting', right('Value'), 'Unit', right('Default'), ''], rows, 'Thresholds')),
-    modesCard(current.modes), allowCard(current.allow), historyCard(answers[2].items, current.version),
+    modesCard(current.modes), allowCard(current.allow), maintenanceCard(current.maintenance || []), historyCard(answers[2].items, current.version),
   ]
 }
 
@@ -30,6 +30,13 @@ function modesCard(modes) {
   })
   return rows.length === 0 ? card('Modes', el('p', { class: 'muted' }, 'Nothing is set: the engine observes and never acts.'))
     : flush('Modes', table(['For', 'Mode'], rows, 'Modes'))
+}
+
+function maintenanceCard(windows) {
+  if (windows.length === 0) return card('Planned work', el('p', { class: 'muted' }, 'None.'))
+  return flush('Planned work', table(['Tenant', 'Who', 'From (UTC)', 'To (UTC)', 'Why'], windows.map(function (w) {
+    return [text(w.tenant), text(w.entity || 'group ' + w.group), when(w.from), when(w.to), text(w.reason)]
+  }), 'Planned work'))
 }
 
 function allowCard(rules) {
@@ -67,7 +74,7 @@ function change(url, method, body, until) {
 }
 
 function withValue(current, name, value) {
-  return { values: Object.assign({}, current.values, { [name]: value }), modes: current.modes, allow: current.allow }
+  return { values: Object.assign({}, current.values, { [name]: value }), modes: current.modes, allow: current.allow, maintenance: current.maintenance }
 }
 
 function changeValue(current, name, spec) {

@@ -23,6 +23,15 @@ export function engineSettings(config: Config): Omit<EngineSettings, 'version'> 
       entity: named(rule.entity),
       expires: null,
     })),
+    ...(config.maintenance.length === 0
+      ? {}
+      : {
+          maintenance: config.maintenance.map((window) => ({
+            ...window,
+            tenant: named(window.tenant),
+            ...(window.entity === undefined ? {} : { entity: named(window.entity) }),
+          })),
+        }),
   }
 }
 

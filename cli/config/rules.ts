@@ -1,8 +1,12 @@
 import { secretsEqual } from '../../core/hash.ts'
+import { DAY_MS } from '../../core/time.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
 import type { Problem, Reporter } from './problem.ts'
 import { checkIdentity } from './rules-identity.ts'
 import type { Config } from './schema.ts'
+
+/** No planned work lasts longer without being planned again. */
+const MAX_WINDOW_MS = 90 * DAY_MS
 
 interface Findings {
   readonly problems: Problem[]
@@ -23,7 +27,20 @@ export function crossChecks(config: Config, lineOf: (path: string) => number): F
   checkEnforcement(config, report)
   checkAdmin(config, report)
   checkPrivacy(config, report)
+  checkMaintenance(config, report)
   return findings
+}
+
+function checkMaintenance({ maintenance }: Config, report: Reporter): void {
+  for (const [i, window] of maintenance.entries()) {
+    const path = `maintenance[${i}]`
+    if ((window.entity === undefined) === (window.group === undefined))
+      report.no(path, `\`${path}\` needs exactly one of \`entity\` and \`group\``)
+    const length = Date.parse(window.to) - Date.parse(window.from)
+    if (Number.isNaN(length)) report.no(path, `\`${path}\` has a time that no calendar knows`)
+    else if (length <= 0) report.no(path, `\`${path}\` ends before it begins`)
+    else if (length > MAX_WINDOW_MS) report.no(path, `\`${path}\` is longer than 90 days`)
+  }
 }
 
 function checkStorage({ store, log, identityKey, deadLetters }: Config, report: Reporter): void {

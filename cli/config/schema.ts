@@ -37,6 +37,14 @@ const modeRule = section(
   { description: 'Sets the mode somewhere. The most specific rule wins.' },
 )
 
+const instant = (description: string) =>
+  Type.String({
+    pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,3})?)?(Z|[+-]\\d{2}:\\d{2})$',
+    patternMeans: 'a time with a zone, such as `2026-12-01T02:00:00Z`',
+    maxLength: 35,
+    description,
+  })
+
 const allowRule = section(
   {
     tenant: words({ default: 'default', description: 'Tenant of the principal.' }),
@@ -44,6 +52,21 @@ const allowRule = section(
     reason: words({ description: 'Why; shown wherever the rule has an effect.' }),
   },
   { description: 'A principal that is never acted on. Alerts go on.' },
+)
+
+const maintenanceWindow = section(
+  {
+    tenant: words({ default: 'default', description: 'Tenant of the callers.' }),
+    entity: Type.Optional(words({ description: 'The caller, such as `consumer:backup`.' })),
+    group: Type.Optional(words({ description: 'Or all callers of an owner, such as `org:acme`.' })),
+    from: instant('When it begins.'),
+    to: instant('When it ends, at most 90 days after it begins.'),
+    reason: words({ description: 'What is being done; told with each incident that falls into it.' }),
+  },
+  {
+    description:
+      'Planned work of a caller or a group: nothing is newly enforced, and incidents count one severity less. They are told all the same.',
+  },
 )
 
 const slackBot = section(
@@ -205,6 +228,11 @@ export const configSchema = section(
       default: [],
       maxItems: 10_000,
       description: 'Principals never acted on.',
+    }),
+    maintenance: Type.Array(maintenanceWindow, {
+      default: [],
+      maxItems: 1_000,
+      description: 'Planned work.',
     }),
     enforcement: enforcementSchema,
     decisionEndpoint: decisionEndpointSchema,

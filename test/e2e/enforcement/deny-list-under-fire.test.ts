@@ -118,6 +118,7 @@ decisionEndpoint:
         random: () => 0.5,
         logger: quietLogger,
         isAllowed: () => null,
+        planned: () => null,
         knownPrincipals: () => 1_000,
         onChange: () => undefined,
         onLeak: () => undefined,

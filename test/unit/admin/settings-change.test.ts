@@ -109,6 +109,44 @@ describe('what settings must be', () => {
   })
 })
 
+describe('planned work', () => {
+  const hour = (n: number) => new Date(NIGHT + n * 3_600_000).toISOString()
+  const window = (changes: object = {}) => ({
+    tenant: 't',
+    entity: 'consumer:c',
+    from: hour(1),
+    to: hour(3),
+    reason: 'the yearly export',
+    ...changes,
+  })
+  const planned = (...maintenance: ReturnType<typeof window>[]): EngineSettings => ({ ...base, maintenance })
+
+  it('loosens when it comes and tightens when it goes; one that moves does both', () => {
+    const name = `maintenance[t/consumer:c ${hour(1)}]`
+    expect(kinds(base, planned(window()))).toEqual([`${name} loosen`])
+    expect(kinds(planned(window()), base)).toEqual([`${name} tighten`])
+    expect(kinds(planned(window()), planned(window()))).toEqual([])
+    expect(kinds(planned(window()), planned(window({ to: hour(2) })))).toEqual([
+      `${name} tighten`,
+      `${name} loosen`,
+    ])
+    expect(notJudged(classifyChange(base, planned(window())))).toEqual([name])
+  })
+
+  it('needs one caller or one group, a reason, and an end within 90 days', () => {
+    const check = (changes: object) => () => checkNext(base, planned(window(changes)), NIGHT)
+    expect(check({})).not.toThrow()
+    expect(check({ group: 'org:g' })).toThrow('exactly one')
+    expect(check({ entity: undefined })).toThrow('exactly one')
+    expect(check({ reason: 'short' })).toThrow('at least 10')
+    expect(check({ from: hour(3) })).toThrow('behind `from`')
+    expect(check({ to: hour(24 * 91) })).toThrow('more than 90 days')
+    expect(check({ from: hour(-3), to: hour(-1) })).toThrow('in the past')
+    const old = planned(window({ from: hour(-3), to: hour(-1) }))
+    expect(() => checkNext(old, old, NIGHT)).not.toThrow()
+  })
+})
+
 describe('what a loosening would have hidden', () => {
   it('names incidents and why, and says what it cannot tell', () => {
     const incidents = [incidentSample()]

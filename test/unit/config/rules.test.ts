@@ -23,6 +23,31 @@ describe('rules over several settings', () => {
     ],
     ['redis without an identity key', 'store: { kind: redis, url: "redis://h:1" }', 'needs `identityKeyEnv`'],
     ['hashed addresses without a key', 'privacy: { emails: hash }', 'without a key of your own'],
+    [
+      'planned work of nobody',
+      'maintenance: [{ from: "2026-12-01T02:00Z", to: "2026-12-01T04:00Z", reason: x }]',
+      'exactly one of `entity` and `group`',
+    ],
+    [
+      'planned work of two',
+      'maintenance: [{ entity: "consumer:a", group: g, from: "2026-12-01T02:00Z", to: "2026-12-01T04:00Z", reason: x }]',
+      'exactly one of `entity` and `group`',
+    ],
+    [
+      'planned work that ends before it begins',
+      'maintenance: [{ entity: "consumer:a", from: "2026-12-01T02:00Z", to: "2026-12-01T02:00Z", reason: x }]',
+      'ends before it begins',
+    ],
+    [
+      'planned work on a day that is none',
+      'maintenance: [{ entity: "consumer:a", from: "2026-13-01T02:00Z", to: "2026-12-01T02:00Z", reason: x }]',
+      'no calendar knows',
+    ],
+    [
+      'planned work without an end in sight',
+      'maintenance: [{ entity: "consumer:a", from: "2026-12-01T02:00Z", to: "2027-12-01T02:00Z", reason: x }]',
+      'longer than 90 days',
+    ],
     ['slots that do not fill an hour', 'coverage: { slotSeconds: 7 }', 'an hour is no multiple'],
     ['kafka dead letters without kafka', 'deadLetters: { kind: kafka }', 'which is not kafka'],
     [
