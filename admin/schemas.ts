@@ -224,6 +224,46 @@ export const IncidentSchema = Type.Object({
 })
 
 /** What is seen and what is not. */
+const nullableCount = () => Type.Union([Type.Number(), Type.Null()])
+
+export const EnvelopesSchema = Type.Object({
+  mode: words(['off', 'observe', 'enforce']),
+  callers: Type.Integer({ description: 'Callers that have an envelope' }),
+  items: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      tenant: Type.String(),
+      entity: Type.String(),
+      limits: Type.Object({
+        inFlight: Type.Number(),
+        requestsPer10s: Type.Number(),
+        recordsPer10min: nullableCount(),
+        bytesPer10min: nullableCount(),
+      }),
+      reason: Type.String(),
+      since: Type.String({ description: 'Since when these limits' }),
+      exceeded: Type.Union([
+        Type.Object({
+          limit: words(['inFlight', 'requestsPer10s', 'recordsPer10min', 'bytesPer10min']),
+          observed: Type.Number(),
+          at: Type.String({ description: 'Begin of the 10 minutes' }),
+        }),
+        Type.Null(),
+      ]),
+      refusedByEndpoint: Type.Integer({
+        description: 'Calls that the decision endpoint refused for it, or in observe mode would have',
+      }),
+      gateways: Type.Array(
+        Type.Object({
+          name: Type.String(),
+          held: Type.Boolean(),
+          detail: Type.Union([Type.String(), Type.Null()]),
+        }),
+      ),
+    }),
+  ),
+})
+
 export const CoverageSchema = Type.Object({
   judgedTo: nullable(Type.String()),
   feeds: Type.Array(

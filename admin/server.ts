@@ -24,6 +24,7 @@ import { auditRoutes } from './routes/audit.ts'
 import { coverageRoutes } from './routes/coverage.ts'
 import { dashboardRoutes } from './routes/dashboard.ts'
 import { decisionRoutes } from './routes/decisions.ts'
+import { envelopeRoutes } from './routes/envelopes.ts'
 import { healthRoutes } from './routes/health.ts'
 import { incidentRoutes } from './routes/incidents.ts'
 import { type MetricsSource, metricsRoutes } from './routes/metrics.ts'
@@ -152,6 +153,7 @@ function registerRoutes(app: AdminApp, options: AdminOptions): void {
   incidentRoutes(app, context)
   decisionRoutes(app, context)
   coverageRoutes(app, context)
+  envelopeRoutes(app, context)
   settingsRoutes(app, context)
   auditRoutes(app, context)
   dashboardRoutes(app)

@@ -31,10 +31,15 @@ export function studentSurprise(t: number, dof: number): number {
   return normalSurprise(((8 * dof + 1) / (8 * dof + 3)) * Math.sqrt(dof * Math.log(1 + (t * t) / dof)))
 }
 
-/** The t value whose two-sided 99 % range it bounds; inverse of the approximation above. */
+/** The t value whose two-sided 99 % range it bounds. */
 export function studentRange99(dof: number): number {
-  const z = (2.5758293 * (8 * dof + 3)) / (8 * dof + 1)
-  return Math.sqrt(dof * (Math.exp((z * z) / dof) - 1))
+  return studentQuantile(2.5758293, dof)
+}
+
+/** The t value with the upper tail that a standard normal value `z` (>= 0) has; inverse of the approximation above. */
+export function studentQuantile(z: number, dof: number): number {
+  const scaled = (z * (8 * dof + 3)) / (8 * dof + 1)
+  return Math.sqrt(dof * (Math.exp((scaled * scaled) / dof) - 1))
 }
 
 /** The z whose upper tail has this surprise; bisection on the table, for combination and reports. */

@@ -3,6 +3,7 @@ import type { Clock } from '../core/time.ts'
 import { type DecisionEndpoint, startDecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import type { TrustedIssuer, VerificationKey } from '../enforcement/decision-endpoint-tokens.ts'
 import type { DenyList } from '../enforcement/gateways/deny-list.ts'
+import type { Envelopes } from './build-envelopes.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import { listening } from './listening.ts'
@@ -19,6 +20,7 @@ export interface EndpointParts {
 export async function openEndpoint(
   options: EndpointParts,
   denyList: DenyList | null,
+  envelopes: Envelopes['endpoint'],
 ): Promise<DecisionEndpoint | null> {
   const endpoint = options.config.decisionEndpoint
   if (endpoint === undefined) return null
@@ -43,6 +45,7 @@ export async function openEndpoint(
       failMode: endpoint.failMode,
       maxStaleMs: endpoint.maxStaleSeconds * 1_000,
       answered: options.answered,
+      ...(envelopes === null ? {} : { envelopes }),
     })
   return listening('decisionEndpoint.listen', endpoint.listen, start)
 }

@@ -9,6 +9,7 @@ import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
 import { openEndpoint } from './build-endpoint.ts'
+import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
@@ -22,6 +23,8 @@ export const DELIVERIES_MAP = 2
 export const COVERAGE_MAP = 3
 /** The audit's principals, and wishes to forget one. */
 export const SUBJECTS_MAP = 4
+/** What envelopes stood since when. */
+export const ENVELOPES_MAP = 5
 
 const DENY_REFRESH_MS = 1_000
 
@@ -46,6 +49,7 @@ export interface Enforcement {
   readonly enforcer: Enforcer
   readonly gateways: readonly GatewayAdapter[]
   readonly endpoint: DecisionEndpoint | null
+  readonly envelopes: Envelopes
   close(): Promise<void>
 }
 
@@ -92,14 +96,22 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
   await enforcer.load()
   await options.safety.liftFirst(enforcer)
   enforcer.start(stop)
-  const endpoint = await openEndpoint(options, denyList)
+  const standing = await SharedMap.open(store, ENVELOPES_MAP, stop)
+  const { logger, isAllowed: exempt } = options
+  const { latched } = options.safety
+  const envelopes = buildEnvelopes(config, store, standing, { clock, logger, latched, exempt })
+  const keeping = envelopes.keeper.run(stop)
+  const endpoint = await openEndpoint(options, denyList, envelopes.endpoint)
   return {
     enforcer,
     gateways,
     endpoint,
+    envelopes,
     close: async () => {
       await endpoint?.close()
       await enforcer.drain()
+      await keeping
+      await standing.close()
       await decisions.close()
       await denied.close()
     },

@@ -13,6 +13,7 @@ import type {
   CoverageView,
   DecisionStatusName,
   DecisionView,
+  EnvelopesView,
   ForgettingView,
   IncidentView,
   Page,
@@ -24,6 +25,7 @@ import { type ControlEffect, encodeEffect } from '../engine/control-records.ts'
 import type { EngineSettings } from '../engine/settings.ts'
 import { scrubText } from '../ingest/scrub.ts'
 import type { AuditLog } from './audit-log.ts'
+import type { Envelopes } from './build-envelopes.ts'
 import { type Forgetting, principalOf } from './forgetting.ts'
 import { incidentView } from './incident-view.ts'
 import type { NextSettings, SettingsKeeper } from './settings-keeper.ts'
@@ -42,6 +44,7 @@ export interface LiveControlPlaneOptions {
   readonly readiness: () => Promise<readonly ReadinessCheck[]>
   readonly channels: () => readonly ChannelView[]
   readonly coverage: () => CoverageView
+  readonly envelopes: () => Pick<Envelopes, 'view' | 'accepted'>
   readonly forgetting: Pick<Forgetting, 'ask'>
   /** Key of the hashes under which profiles are stored. */
   readonly identityKey: Uint8Array
@@ -88,6 +91,10 @@ class LiveControlPlane implements ControlPlane {
 
   async coverage(): Promise<CoverageView> {
     return this.options.coverage()
+  }
+
+  async envelopes(limit: number): Promise<EnvelopesView> {
+    return this.options.envelopes().view(limit)
   }
 
   principals(query: Parameters<ControlPlane['principals']>[0]): Promise<Page<PrincipalView>> {
@@ -171,6 +178,8 @@ class LiveControlPlane implements ControlPlane {
       const body = encodeEffect({ kind: 'close-incident', incident: id, verdict })
       await store.request(found.partition, { id: `close-${id}`, kind: 'close-incident', body })
       this.noteClosing(id)
+      const { tenant, principal } = found.incident
+      if (verdict === 'accept') this.options.envelopes().accepted(tenant, principal)
       for (const { decision, status } of this.decisionsOf(id)) {
         if (isOpen(status))
           await enforcer.release(decision.id, `${actor.name} closed the incident (${verdict}): ${reason}`)

@@ -249,6 +249,7 @@ export class Service {
       readiness: () => this.readiness(),
       channels: () => channelsOf(this.alerts!.dispatcher),
       coverage: () => this.coverage!.view(),
+      envelopes: () => this.enforcement!.envelopes,
       forgetting: this.forgetting!,
       identityKey: identityKeyOf(config),
     })

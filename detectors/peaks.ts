@@ -1,4 +1,5 @@
 import { burstBin, callsOfBin } from '../baseline/bursts.ts'
+import type { DailyBursts } from '../baseline/envelope.ts'
 import { CORE } from '../baseline/layout.ts'
 import { isStale } from '../baseline/predictive.ts'
 import type { PeakName, PriorSums } from '../baseline/prior.ts'
@@ -180,6 +181,17 @@ function score(peak: Peak, { profile, prior }: Question, section: Section): numb
   const surprise = own < peers ? own : peers
   if (surprise <= LEAST_OPINION) return ABSTAIN
   return surprise > MAX_SURPRISE ? MAX_SURPRISE : surprise
+}
+
+/** What the busiest slots of a caller's former days were like; see {@link pastOf} for what is rare. */
+export function dailyPeaks(profile: ProfileView, section: Section): DailyBursts {
+  const at = profile.base + section.offset
+  return {
+    days: profile.f32[(at + AT.days) / 4]!,
+    mean: profile.f32[(at + AT.mean) / 4]!,
+    m2: profile.f32[(at + AT.m2) / 4]!,
+    today: profile.u16[(at + AT.most) / 2]!,
+  }
 }
 
 interface Past {

@@ -9,6 +9,7 @@ import type { ShownToken } from './decision-endpoint-memory.ts'
 import { headerValue, MAX_IDENTITY_CHARS, TokenMemory } from './decision-endpoint-memory.ts'
 import type { TokenFault, TrustedIssuer } from './decision-endpoint-tokens.ts'
 import { readToken, TokenVerifier } from './decision-endpoint-tokens.ts'
+import { ENVELOPE_HEADER, type EnvelopeBook, envelopeHeader } from './envelope-book.ts'
 import type { DenyList } from './gateways/deny-list.ts'
 import type { AskedToken, DenyQuestion, DenyReason } from './gateways/deny-list-index.ts'
 
@@ -51,6 +52,8 @@ export interface DecisionEndpointOptions {
   readonly failMode: 'open' | 'closed'
   readonly maxStaleMs: number
   readonly clockToleranceSeconds?: number
+  /** Standing limits of callers; `enforced` false only counts what they would refuse. */
+  readonly envelopes?: { readonly book: EnvelopeBook; readonly enforced: boolean }
   /** Told of every answer; for metrics. Never receives tokens or claims. */
   readonly answered?: (status: number, reason: AnswerReason) => void
 }
@@ -58,6 +61,7 @@ export interface DecisionEndpointOptions {
 export type AnswerReason =
   | DenyReason
   | TokenFault
+  | 'envelope'
   | 'no-identity'
   | 'ambiguous-identity'
   | 'deny-list-stale'
@@ -201,9 +205,23 @@ function admit(
   now: WallTimeMs,
 ): undefined {
   const { options } = desk
+  const { principals } = question
+  const standing = options.envelopes?.book.ask(principals, now) ?? null
+  const enforced = options.envelopes?.enforced === true ? standing : null
+  // Before anything is counted: what the envelope refuses uses up nothing of what a throttle leaves.
+  if (enforced !== null && enforced.exceeded !== null)
+    return send(reply, desk, overEnvelope(enforced.envelope.id), shown)
   const answer = options.denyList.admit(question, now)
   const stale = answer.status === 200 && options.failMode === 'closed' && !isFresh(options, now)
-  return stale ? refuse(reply, desk, 503, 'deny-list-stale') : send(reply, desk, answer, shown)
+  if (stale) return refuse(reply, desk, 503, 'deny-list-stale')
+  if (answer.status === 200) options.envelopes?.book.count(principals, now)
+  const told = enforced === null ? [] : [ENVELOPE_HEADER, envelopeHeader(enforced.envelope)]
+  return send(reply, desk, answer, told.length === 0 ? shown : [...(shown ?? []), ...told])
+}
+
+/** The endpoint counts requests per 10 s, so it may be asked again after as long. */
+function overEnvelope(ruleId: string): Answer {
+  return { status: 429, reason: 'envelope', ruleId, retryAfterSeconds: 10 }
 }
 
 function isFresh({ denyList, maxStaleMs }: DecisionEndpointOptions, now: WallTimeMs): boolean {

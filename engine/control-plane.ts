@@ -1,4 +1,5 @@
 import type { Decision, OnTimeout } from '../core/decision.ts'
+import type { EnvelopeLimit, EnvelopeLimits } from '../core/envelope.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
 import type { VerdictPart } from '../core/opinion.ts'
 import type { EngineSettings } from './settings.ts'
@@ -201,6 +202,34 @@ export interface CoverageView {
   readonly incidents: readonly CoverageIncidentView[]
 }
 
+/** What a caller may do at most, and where that is held. */
+export interface EnvelopeView {
+  readonly id: string
+  readonly tenant: string
+  readonly entity: string
+  readonly limits: EnvelopeLimits
+  readonly reason: string
+  /** Since when these limits, ISO 8601. */
+  readonly since: string
+  /** The latest 10 minutes of the log that held more than a limit; null when none did. */
+  readonly exceeded: { readonly limit: EnvelopeLimit; readonly observed: number; readonly at: string } | null
+  /** Calls that the decision endpoint refused for it, or in observe mode would have. */
+  readonly refusedByEndpoint: number
+  readonly gateways: readonly {
+    readonly name: string
+    readonly held: boolean
+    readonly detail: string | null
+  }[]
+}
+
+/** Standing limits of callers; those that the log has shown exceeded come first. */
+export interface EnvelopesView {
+  readonly mode: 'off' | 'observe' | 'enforce'
+  /** Callers that have an envelope. */
+  readonly callers: number
+  readonly items: readonly EnvelopeView[]
+}
+
 /** How far the forgetting of a principal has come. */
 export interface ForgettingView {
   readonly request: string
@@ -215,6 +244,7 @@ export interface ControlPlane {
   readiness(): Promise<readonly ReadinessCheck[]>
   channels(): Promise<readonly ChannelView[]>
   coverage(): Promise<CoverageView>
+  envelopes(limit: number): Promise<EnvelopesView>
   principals(
     query: PageQuery & { readonly search?: string; readonly state?: PrincipalState },
   ): Promise<Page<PrincipalView>>

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import type { GatewayAdapter } from '../../enforcement/gateway.ts'
+import { outerHolders, removableEnvelopes } from '../build-envelopes.ts'
 import { type Io, isSet, type ParsedArgs, textFlag } from '../command.ts'
 import { requireConfig } from '../config/file.ts'
 import { cut } from '../config/problem.ts'
@@ -23,7 +24,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const config = requireConfig(path, io.env, (_, line) => io.stderr.write(`${line}\n`))
   const only = textFlag(args, 'gateway')
   const choice = only === undefined ? {} : { only }
-  const gateways = gatewaysOf(config, choice)
+  const gateways = [...gatewaysOf(config, choice), ...outerHolders(config, choice).map(removableEnvelopes)]
   const denyList = chosenGateways(config, choice).find(({ kind }) => kind === 'decision')?.name ?? null
   if (isSet(args, 'dry-run')) {
     const removals = await removeRules(gateways, () => true, true)

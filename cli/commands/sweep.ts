@@ -1,4 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
+import { outerHolders, removableEnvelopes } from '../build-envelopes.ts'
 import { type Io, isSet, type ParsedArgs, textFlag } from '../command.ts'
 import { requireConfig } from '../config/file.ts'
 import { chosenGateways, gatewaysOf } from '../gateways.ts'
@@ -13,7 +14,8 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const dryRun = isSet(args, 'dry-run')
   const choice = only === undefined ? {} : { only }
   const now = io.clock.now()
-  const removals = await removeRules(gatewaysOf(config, choice), (rule) => rule.until <= now, dryRun)
+  const gateways = [...gatewaysOf(config, choice), ...outerHolders(config, choice).map(removableEnvelopes)]
+  const removals = await removeRules(gateways, (rule) => rule.until <= now, dryRun)
   io.stdout.write(removalText(removals, 'expired rules of ours', dryRun))
   for (const gateway of chosenGateways(config, choice)) {
     if (gateway.kind === 'decision')

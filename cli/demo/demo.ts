@@ -23,7 +23,7 @@ import { shiftedClock } from './shifted-clock.ts'
 import { terminalSink } from './terminal-sink.ts'
 import { startUpstream } from './upstream.ts'
 import { WhatIf } from './what-if.ts'
-import { printWhatIf } from './what-if-table.ts'
+import { printEnveloped, printWhatIf } from './what-if-table.ts'
 
 const TENANT = 'default'
 const LEARNING_LIMIT_MS = 60_000
@@ -218,6 +218,7 @@ function whatIf({ config }: DemoSetup, screen: Screen): void {
   const settings = { version: 1, ...engineSettings(config) }
   const simulation = new WhatIf({ history, format, source: sourceSettings(config, source), settings })
   printWhatIf(simulation.all(), screen)
+  printEnveloped(simulation.enveloped(config.enforcement.envelopes.headroom), screen)
 }
 
 function aborted(stop: AbortSignal): Promise<void> {

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Clock } from '../../core/time.ts'
+import { ENVELOPE_HEADER, envelopeOfHeader } from '../../enforcement/envelope-book.ts'
+import { EnvelopeMeter } from '../../enforcement/envelope-meter.ts'
 import { CALLERS, CANARY, type Caller } from './callers.ts'
 import { type Claims, type GatewayCall, kongLine } from './kong-line.ts'
 import { type LoopbackServer, startLoopbackServer } from './loopback-server.ts'
@@ -38,15 +40,24 @@ interface Answer {
   readonly proxyMs: number | null
 }
 
+/** What one gateway works with. */
+interface Desk {
+  readonly options: GatewayOptions
+  readonly agent: Agent
+  /** Counts callers against the envelopes that Curfew tells: only the gateway sees how a call ends. */
+  readonly meter: EnvelopeMeter
+}
+
 /**
  * A small API gateway: believes only tokens that it verified itself, asks Curfew's decision endpoint before
  * each call, passes it on, and logs it as Kong does. When nobody can answer for Curfew it lets calls pass.
  */
 export async function startGateway(options: GatewayOptions): Promise<LoopbackServer> {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  const desk = { options, agent, meter: new EnvelopeMeter() }
   const server = await startLoopbackServer((request, response) => {
     request.resume()
-    void serve(request, response, options, agent)
+    void serve(request, response, desk)
   })
   return {
     url: server.url,
@@ -57,19 +68,12 @@ export async function startGateway(options: GatewayOptions): Promise<LoopbackSer
   }
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: GatewayOptions,
-  agent: Agent,
-): Promise<void> {
+async function serve(request: IncomingMessage, response: ServerResponse, desk: Desk): Promise<void> {
+  const { options } = desk
   const startedAt = options.clock.now()
   const identity = await identityOf(request, options)
   const answer =
-    identity === null
-      ? refusal(401, 'token not accepted')
-      : ((await refusedByCurfew(request, identity, options, agent)) ??
-        (await proxied(request, identity, options, agent)))
+    identity === null ? refusal(401, 'token not accepted') : await answerOf(request, identity, desk)
   response.writeHead(answer.status, { ...answer.headers, 'content-length': String(answer.body.length) })
   response.end(answer.body)
   options.log(kongLine(callOf(request, identity, answer, startedAt, options.clock.now())))
@@ -81,16 +85,31 @@ async function identityOf(request: IncomingMessage, options: GatewayOptions): Pr
   return claims === null || caller === undefined ? null : { caller, claims }
 }
 
-/** Curfew's refusal, or null when the call may pass. */
-async function refusedByCurfew(
-  request: IncomingMessage,
-  { caller }: Identity,
-  { decisions }: GatewayOptions,
-  agent: Agent,
-): Promise<Answer | null> {
-  const headers = { authorization: request.headers.authorization ?? '', 'x-consumer-id': caller.id }
-  const asked = await call(`${decisions}/decide`, headers, agent)
-  if (asked === null || ![401, 403, 429].includes(asked.status)) return null
+/** Curfew's refusal, that of the envelope, or what the upstream says. */
+async function answerOf(request: IncomingMessage, identity: Identity, desk: Desk): Promise<Answer> {
+  const { options, agent, meter } = desk
+  const headers = { authorization: request.headers.authorization ?? '', 'x-consumer-id': identity.caller.id }
+  const asked = await call(`${options.decisions}/decide`, headers, agent)
+  if (asked !== null && [401, 403, 429].includes(asked.status)) return refusedByCurfew(asked)
+  const envelope = envelopeOfHeader(asked?.headers[ENVELOPE_HEADER])
+  if (envelope === null) return proxied(request, identity, options, agent)
+  const caller = envelope.id
+  if (meter.exceeded(caller, envelope.limits, options.clock.now()) !== null) {
+    const over = refusal(429, 'envelope')
+    return { ...over, headers: { ...over.headers, 'retry-after': '10', 'x-curfew-decision': envelope.id } }
+  }
+  meter.begin(caller, options.clock.now())
+  const answer = await proxied(request, identity, options, agent)
+  meter.end(caller, recordsOf(answer), RESPONSE_OVERHEAD + answer.body.length, options.clock.now())
+  return answer
+}
+
+function recordsOf({ headers }: Answer): number | null {
+  const text = headers['x-records-returned']
+  return text === undefined || !/^\d{1,9}$/.test(text) ? null : Number(text)
+}
+
+function refusedByCurfew(asked: Omit<Answer, 'proxyMs'>): Answer {
   const kept = PASSED_ON.filter((name) => asked.headers[name] !== undefined)
   const passed = Object.fromEntries(kept.map((name) => [name, asked.headers[name]!]))
   return {
@@ -160,11 +179,11 @@ function endToEnd(response: IncomingMessage): Readonly<Record<string, string>> {
 function callOf(
   request: IncomingMessage,
   identity: Identity | null,
-  { status, headers, body, proxyMs }: Answer,
+  answer: Answer,
   startedAt: number,
   endedAt: number,
 ): GatewayCall {
-  const records = headers['x-records-returned']
+  const { status, headers, body, proxyMs } = answer
   return {
     requestId: randomBytes(16).toString('hex'),
     startedAt,
@@ -175,7 +194,7 @@ function callOf(
     responseBytes: RESPONSE_OVERHEAD + body.length,
     requestMs: endedAt - startedAt,
     proxyMs,
-    records: proxyMs === null || records === undefined ? null : Number(records),
+    records: proxyMs === null ? null : recordsOf(answer),
     clientIp: request.socket.remoteAddress ?? '127.0.0.1',
     userAgent: request.headers['user-agent'] ?? '',
     identity,

@@ -1,9 +1,13 @@
+import type { EnvelopeLimits } from '../../core/envelope.ts'
 import type { AccessEvent } from '../../core/event.ts'
 import { DETECTORS } from '../../detectors/catalog.ts'
+import { EnvelopeMeter } from '../../enforcement/envelope-meter.ts'
+import { wholeLimits } from '../../enforcement/envelope-plan.ts'
 import { Partition } from '../../engine/partition.ts'
-import { PartitionState } from '../../engine/partition-state.ts'
+import { FROZEN_KEY, PartitionState, PROFILE_PREFIX, storedPrior } from '../../engine/partition-state.ts'
 import type { EngineSettings } from '../../engine/settings.ts'
 import type { Format, SourceSettings } from '../../ingest/format.ts'
+import { EnvelopeReader } from '../stored-envelopes.ts'
 import { claimsAt, NIGHT, STOLEN_FROM } from './history.ts'
 import { kongLine } from './kong-line.ts'
 
@@ -20,6 +24,14 @@ export interface ExportOutcome extends ExportPlan {
   readonly records: number | null
 }
 
+/** What would leave where the gateway holds the caller's envelope and Curfew never learns of a single call. */
+export interface EnvelopedOutcome {
+  readonly pageSize: number
+  readonly connections: number
+  /** Records in ten minutes. */
+  readonly records: number
+}
+
 export interface WhatIfOptions {
   readonly history: readonly string[]
   readonly format: Format
@@ -34,6 +46,7 @@ export const LOG_DELAYS = [0, 1, 5] as const
 /** Assumptions of the simulation, stated with its table. */
 export const ASSUMED = { requestIntervalMs: 100, responseMs: 20, reactionMs: 20 } as const
 const HORIZON_MS = 60_000
+const ENVELOPED_MS = 600_000
 const HASH_SEED = 0x6375_7266
 const IDENTITY_KEY = new TextEncoder().encode('curfew demo: what if')
 /** Size of a record in a response of the demo's API, bytes. */
@@ -84,6 +97,28 @@ export class WhatIf {
     return { ...plan, records: requests * plan.pageSize }
   }
 
+  /** Every page size and number of connections against the envelope alone, from its profile on the eve of the night. */
+  enveloped(headroom: number): readonly EnvelopedOutcome[] {
+    const limits = this.envelope(headroom)
+    return PAGE_SIZES.flatMap((pageSize) =>
+      CONNECTIONS.map((connections) => ({
+        pageSize,
+        connections,
+        records: enveloped(limits, pageSize, connections),
+      })),
+    )
+  }
+
+  private envelope(headroom: number): EnvelopeLimits {
+    const prior = storedPrior(this.learnt.get(FROZEN_KEY)!)
+    const reader = new EnvelopeReader(headroom)
+    for (const [key, blob] of this.learnt) {
+      const wish = key.startsWith(PROFILE_PREFIX) ? reader.wish(blob, prior) : null
+      if (wish?.principal.label === STOLEN_FROM.username) return wholeLimits(wish.limits)
+    }
+    throw new Error('the history of the demo lacks the caller of the story')
+  }
+
   private newPartition(): Partition {
     const { settings } = this.options
     return new Partition({ detectors: DETECTORS, settings, maxPrincipals: 1_000, seed: HASH_SEED })
@@ -128,4 +163,22 @@ export class WhatIf {
     if (found === null) throw new Error('a line of the demo holds no call')
     return found
   }
+}
+
+function enveloped(limits: EnvelopeLimits, pageSize: number, connections: number): number {
+  const meter = new EnvelopeMeter()
+  const caller = STOLEN_FROM.username
+  const bytes = 320 + pageSize * RECORD_BYTES
+  const step = ASSUMED.requestIntervalMs / connections
+  const ends: number[] = []
+  let served = 0
+  for (let request = 0; request * step < ENVELOPED_MS; request++) {
+    const now = NIGHT + request * step
+    while (ends.length > 0 && ends[0]! <= now) meter.end(caller, pageSize, bytes, ends.shift()!)
+    if (meter.exceeded(caller, limits, now) !== null) continue
+    meter.begin(caller, now)
+    ends.push(now + ASSUMED.responseMs)
+    served += 1
+  }
+  return served * pageSize
 }

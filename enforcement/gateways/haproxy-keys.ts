@@ -4,9 +4,9 @@ import type { Principal } from '../../core/event.ts'
 import { wallTime } from '../../core/time.ts'
 import type { Rule } from '../gateway.ts'
 
-/** The maps of samples/haproxy/curfew.cfg. */
+/** The maps of samples/haproxy/curfew.cfg that hold rules. */
 export const HAPROXY_MAPS = ['tokens', 'subjects', 'blocks', 'throttles'] as const
-export type HaproxyMap = (typeof HAPROXY_MAPS)[number]
+export type HaproxyMap = (typeof HAPROXY_MAPS)[number] | 'envelopes'
 
 /** Where a rule stands in HAProxy and what stands there. */
 export interface HaproxyEntry {

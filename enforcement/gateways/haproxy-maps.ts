@@ -59,8 +59,17 @@ export class HaproxyMaps {
     return lists.flat()
   }
 
+  /** Every entry of the map of envelopes; none where the configuration has no such map, so that none can stand. */
+  async ofEnvelopes(stop: AbortSignal): Promise<readonly MapLine[]> {
+    const answer = await this.#ask(`show map ${this.#file('envelopes')}`, stop)
+    return answer.startsWith('Unknown map identifier') ? [] : this.#entriesOf('envelopes', answer)
+  }
+
   async #lines(map: HaproxyMap, stop: AbortSignal): Promise<readonly MapLine[]> {
-    const answer = await this.#ask(`show map ${this.#file(map)}`, stop)
+    return this.#entriesOf(map, await this.#ask(`show map ${this.#file(map)}`, stop))
+  }
+
+  #entriesOf(map: HaproxyMap, answer: string): readonly MapLine[] {
     if (answer === '') return []
     return answer.split('\n').map((line) => {
       const match = LINE.exec(line)

@@ -62,7 +62,7 @@ export async function startHaproxy(options: HaproxyOptions): Promise<RunningHapr
   const keys = generateKeyPairSync('rsa', { modulusLength: 2048 })
   await mkdir(mapFolder, { recursive: true })
   await writeFile(keyFile, keys.publicKey.export({ type: 'spki', format: 'pem' }))
-  for (const map of ['tokens', 'subjects', 'blocks', 'throttles']) {
+  for (const map of ['tokens', 'subjects', 'blocks', 'throttles', 'envelopes']) {
     await writeFile(join(mapFolder, `${map}.map`), '', { flag: 'a' })
   }
   const port = options.port ?? (await freePort())

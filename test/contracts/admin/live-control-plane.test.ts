@@ -138,6 +138,10 @@ async function installation() {
     readiness: async () => [{ name: 'store', ok: true, detail: 'embedded' }],
     channels: () => [{ name: 'siem', waiting: 0, sent: 0, lastError: null }],
     coverage: () => ({ judgedTo: null, feeds: [], incidents: [] }),
+    envelopes: () => ({
+      view: () => ({ mode: 'off', callers: 0, items: [] }),
+      accepted: () => undefined,
+    }),
     identityKey: IDENTITY_KEY,
   })
   const close = async () => {

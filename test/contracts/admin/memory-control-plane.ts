@@ -9,6 +9,7 @@ import type {
   CoverageView,
   DecisionStatusName,
   DecisionView,
+  EnvelopesView,
   ForgettingView,
   IncidentView,
   Page,
@@ -58,6 +59,10 @@ export class MemoryControlPlane implements ControlPlane {
 
   async channels(): Promise<readonly ChannelView[]> {
     return [{ name: 'siem', waiting: 0, sent: 3, lastError: null }]
+  }
+
+  async envelopes(): Promise<EnvelopesView> {
+    return { mode: 'off', callers: 0, items: [] }
   }
 
   async coverage(): Promise<CoverageView> {

@@ -39,6 +39,7 @@ const EXPECTED: Record<string, string> = {
   'GET /v1/me': 'viewer',
   'GET /v1/status': 'viewer',
   'GET /v1/coverage': 'viewer',
+  'GET /v1/envelopes': 'viewer',
   'GET /v1/principals': 'viewer',
   'GET /v1/principals/:tenant/:entity': 'viewer',
   'POST /v1/principals/:tenant/:entity/forget': 'admin',

@@ -37,3 +37,16 @@ describe('other ways to make the export', () => {
       }
   })
 })
+
+describe('the same against the envelope of the caller alone', () => {
+  const outcomes = new WhatIf(options).enveloped(4)
+
+  it('leaves at most a tenth of the 10,000 records in ten minutes, but for single responses that are larger', () => {
+    expect(outcomes).toHaveLength(PAGE_SIZES.length * CONNECTIONS.length)
+    for (const { pageSize, records } of outcomes) {
+      if (pageSize <= 500) expect(records).toBeLessThanOrEqual(1_000)
+      // Two responses may be under way before any is counted.
+      else expect(records).toBeLessThanOrEqual(2 * pageSize)
+    }
+  })
+})

@@ -86,7 +86,7 @@ function isProduction(path: string): boolean {
 
 /** Event time only: no clock, no randomness, nothing that waits. */
 export function isPure(path: string): boolean {
-  if (path === 'enforcement/plan.ts' || path === 'enforcement/guard.ts') return true
+  if (/^enforcement\/(plan|guard|envelope-plan|envelope-meter)\.ts$/.test(path)) return true
   if (path.startsWith('baseline/stores/') || ENGINE_EDGES.includes(path)) return false
   return ['core', 'detectors', 'baseline', 'engine'].includes(folderOf(path)) && path.endsWith('.ts')
 }
