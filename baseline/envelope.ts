@@ -78,7 +78,8 @@ function volumeLimit(view: ProfileView, prior: Prior, metric: number, headroom: 
   )
 }
 
-function isKnown(view: ProfileView): boolean {
+/** Whether the caller was active on enough days for its own past to say what it does. */
+export function isKnown(view: ProfileView): boolean {
   return view.u16[(view.base + CORE.activeDays) / 2]! >= KNOWN_DAYS
 }
 

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { copyProfile, decodeProfile, type StoredSection } from '../baseline/codec.ts'
-import { envelopeOf } from '../baseline/envelope.ts'
+import { envelopeOf, isKnown } from '../baseline/envelope.ts'
 import { CORE, FIXED_BYTES, TOTAL, WINDOW_COUNT, WINDOW_INDEX, WINDOW_MS } from '../baseline/layout.ts'
 import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
@@ -45,7 +45,8 @@ export class EnvelopeReader {
     copyProfile(blob, view, BURSTS)
     const bursts = dailyPeaks(view, { offset: FIXED_BYTES, bytes: burst.sectionBytes })
     const limits = envelopeOf(view, prior, bursts, this.headroom)
-    return { tenant, principal, limits, reason: this.reason(view), open: openWindow(view) }
+    const reason = this.reason(view)
+    return { tenant, principal, limits, known: isKnown(view), reason, open: openWindow(view) }
   }
 
   private reason(view: ProfileView): string {

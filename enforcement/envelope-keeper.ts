@@ -4,7 +4,7 @@ import { CurfewError } from '../core/errors.ts'
 import { entityId, type Principal } from '../core/event.ts'
 import { type Clock, SECOND_MS, wallTime } from '../core/time.ts'
 import { type Envelope, type EnvelopeHolder, envelopeId } from './envelope.ts'
-import { differs, planEnvelopes, wholeLimits } from './envelope-plan.ts'
+import { differs, planEnvelopes, wholeLimits, withPeersKnown } from './envelope-plan.ts'
 import { receiptDetail } from './ledger.ts'
 import type { EnforcementLogger } from './reconcile.ts'
 import { callGateway } from './reconcile-call.ts'
@@ -14,6 +14,8 @@ export interface EnvelopeWish {
   readonly tenant: string
   readonly principal: Principal
   readonly limits: EnvelopeLimits
+  /** False for a caller that is judged by its peers. */
+  readonly known: boolean
   readonly reason: string
   /** What the caller has got in the 10 minutes that are open, and when these began, epoch ms. */
   readonly open: { readonly at: number; readonly records: number; readonly bytes: number }
@@ -162,9 +164,12 @@ export class EnvelopeKeeper {
     const next = new Map<string, Standing>()
     const changed = new Map<string, StandingLimits>()
     const now = options.clock.now()
+    const wishes: EnvelopeWish[] = []
     for await (const wish of options.wishes()) {
-      if (next.size >= options.maxCallers) break
-      if (options.exempt(wish.tenant, entityId(wish.principal)) !== null) continue
+      if (wishes.length >= options.maxCallers) break
+      if (options.exempt(wish.tenant, entityId(wish.principal)) === null) wishes.push(wish)
+    }
+    for (const wish of withPeersKnown(wishes)) {
       const id = envelopeId(wish.tenant, wish.principal)
       const before = this.accepted.delete(id) ? null : (this.remembered.get(id) ?? null)
       const granted = grantedLimits(wish.limits, before, options.growthPerDay, now)

@@ -60,8 +60,7 @@ export class EnvelopeMeter {
 
   /** Which limit one more call of the caller would exceed, or null. Asking counts nothing. */
   exceeded(caller: string, limits: EnvelopeLimits, now: number): EnvelopeLimit | null {
-    const count = this.callers.get(caller)
-    if (count === undefined) return null
+    const count = this.callers.get(caller) ?? new Count()
     if (count.inFlight + 1 > limits.inFlight) return 'inFlight'
     if (count.requests.spread(now) + 1 > limits.requestsPer10s) return 'requestsPer10s'
     // How much a call will bring is not known before it is over: the one that crosses the limit is the last, and

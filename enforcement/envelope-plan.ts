@@ -47,3 +47,12 @@ export function planEnvelopes(
   const wanted = new Set(desired.map(({ id }) => id))
   return { put: [...put, ...renewed], remove: [...standing.keys()].filter((id) => !wanted.has(id)) }
 }
+
+/**
+ * Those of the callers that an envelope can be made for. While most are new, as in the first days of an installation,
+ * nobody knows what their peers do, and only those have one who were active on days enough themselves.
+ */
+export function withPeersKnown<T extends { readonly known: boolean }>(callers: readonly T[]): readonly T[] {
+  const known = callers.filter((caller) => caller.known)
+  return 2 * known.length >= callers.length ? callers : known
+}

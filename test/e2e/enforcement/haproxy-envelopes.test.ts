@@ -5,11 +5,14 @@ import type { EnvelopeLimits } from '../../../core/envelope.ts'
 import { wallTime } from '../../../core/time.ts'
 import { type Envelope, envelopeId } from '../../../enforcement/envelope.ts'
 import { HaproxyEnvelopes } from '../../../enforcement/gateways/haproxy-envelopes.ts'
+import { type EnvelopeCase, envelopeContract } from '../../contracts/enforcement/envelope-contract.ts'
 import { haproxyMissing, type RunningHaproxy, startHaproxy } from '../../services/haproxy.ts'
 
 if (haproxyMissing !== null) console.warn(`SKIPPED: ${haproxyMissing}`)
 
 const STOP = new AbortController().signal
+/** Of `startHaproxy`. */
+const ISSUER = 'https://idp.test/realm'
 const WIDE: EnvelopeLimits = {
   inFlight: 1_000,
   requestsPer10s: 1_000,
@@ -144,3 +147,37 @@ describe.skipIf(haproxyMissing !== null)('envelopes in a real HAProxy', () => {
     expect(await haproxy.command(`show map ${haproxy.mapFolder}/envelopes.map`)).toMatch(/a{64} 5/)
   })
 })
+
+/** A fresh HAProxy for each check, in front of a service that answers at once. */
+const CASE: EnvelopeCase = {
+  name: 'HAProxy',
+  caller: (name) => ({ kind: 'sub', id: JSON.stringify([ISSUER, name]), label: name, verified: true }),
+  make: async () => {
+    const upstream = createServer((_, response) => response.end('{}'))
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+    const address = upstream.address()
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    const haproxy = await startHaproxy({ logPort: 9, upstreamPort: address.port })
+    return {
+      holder: new HaproxyEnvelopes({ name: 'edge', ...haproxy }),
+      now: () => wallTime(Date.now()),
+      call: async ({ label }) => {
+        const seconds = Math.floor(Date.now() / 1_000)
+        const claims = { iss: haproxy.issuer, sub: label, jti: label, iat: seconds - 5, exp: seconds + 600 }
+        const token = await new SignJWT(claims)
+          .setProtectedHeader({ alg: 'HS256' })
+          .sign(new TextEncoder().encode(haproxy.secret))
+        const headers = { authorization: `Bearer ${token}` }
+        const response = await fetch(`http://127.0.0.1:${haproxy.port}/v1/orders`, { headers })
+        await response.arrayBuffer()
+        return response.status === 429 ? response.headers.get('x-curfew-decision') : null
+      },
+      close: async () => {
+        await haproxy.stop()
+        await new Promise((resolve) => upstream.close(resolve))
+      },
+    }
+  },
+}
+
+if (haproxyMissing === null) envelopeContract(CASE)
