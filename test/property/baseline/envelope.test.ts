@@ -4,7 +4,14 @@ import { type DailyBursts, envelopeOf } from '../../../baseline/envelope.ts'
 import { CORE } from '../../../baseline/layout.ts'
 import { cutPrior, emptyPriorSums } from '../../../baseline/prior.ts'
 import { ProfileSlab } from '../../../baseline/slab.ts'
-import { advance, count, countActiveDay } from '../../../baseline/windows.ts'
+import {
+  acceptQuarantine,
+  advance,
+  count,
+  countActiveDay,
+  emptyQuarantine,
+  taint,
+} from '../../../baseline/windows.ts'
 import { ENVELOPE_LIMITS, type EnvelopeLimits, grantedLimits } from '../../../core/envelope.ts'
 import { DAY_MS, MINUTE_MS } from '../../../core/time.ts'
 
@@ -76,6 +83,30 @@ describe('the envelope of a profile', () => {
       }),
       { numRuns: 300, seed: 22 },
     )
+  })
+
+  it('leaves room for what a person accepted once, four weeks ago', () => {
+    const slab = new ProfileSlab(0)
+    const view = slab.at(slab.allocate())
+    const sums = emptyPriorSums()
+    const learning = { prior: cutPrior(sums, 0), sums }
+    const quarantine = emptyQuarantine()
+    const call = (at: number, records: number) => {
+      advance(view, at, learning, quarantine)
+      count(view, records, 100 + records * 150)
+    }
+    for (let day = 0; day < 30; day++) {
+      countActiveDay(view, sums)
+      for (const hour of [3, 6, 9, 12, 15]) {
+        call(MONDAY + day * DAY_MS + hour * 3_600_000, day === 2 && hour === 15 ? 2_000 : 8)
+        if (day === 2 && hour === 15) taint(view)
+      }
+      if (day === 3) acceptQuarantine(view, quarantine, sums)
+    }
+    const limits = envelopeOf(view, learning.prior, null, 4)
+    expect(limits.recordsPer10min).toBeGreaterThanOrEqual(2 * 2_000)
+    // And no more than that asks for.
+    expect(limits.recordsPer10min).toBeLessThan(20_000)
   })
 
   it('is a pure question', () => {
