@@ -20,7 +20,7 @@ export interface EndpointParts {
 export async function openEndpoint(
   options: EndpointParts,
   denyList: DenyList | null,
-  envelopes: Envelopes['endpoint'],
+  envelopes: Envelopes['endpoint'] = null,
 ): Promise<DecisionEndpoint | null> {
   const endpoint = options.config.decisionEndpoint
   if (endpoint === undefined) return null

@@ -15,6 +15,7 @@ export interface EnvelopeLimits {
 
 /** Every limit of an envelope, in the order in which they are shown. */
 export const ENVELOPE_LIMITS = ['inFlight', 'requestsPer10s', 'recordsPer10min', 'bytesPer10min'] as const
+/** The name of a limit. */
 export type EnvelopeLimit = (typeof ENVELOPE_LIMITS)[number]
 
 /** Limits made of each limit by itself. */

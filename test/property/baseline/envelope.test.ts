@@ -52,7 +52,7 @@ function lived(
       })),
     )
     calls.sort((a, b) => a.at - b.at)
-    countActiveDay(view, sums)
+    countActiveDay(view, sums, 0)
     for (const { at, records } of calls) {
       advance(view, at, { prior, sums }, null)
       count(view, records, 100 + records * 150)
@@ -96,7 +96,7 @@ describe('the envelope of a profile', () => {
       count(view, records, 100 + records * 150)
     }
     for (let day = 0; day < 30; day++) {
-      countActiveDay(view, sums)
+      countActiveDay(view, sums, 0)
       for (const hour of [3, 6, 9, 12, 15]) {
         call(MONDAY + day * DAY_MS + hour * 3_600_000, day === 2 && hour === 15 ? 2_000 : 8)
         if (day === 2 && hour === 15) taint(view)
