@@ -37,7 +37,10 @@ beforeEach(() => {
     sources: [source('edge', 'EDGE_TOKEN')],
     defaultMode: 'enforce',
     enforcement: { folder: join(folder, 'enforcement'), gateways: [{ kind: 'decision', name: 'ours' }] },
-    decisionEndpoint: { listen: '127.0.0.1:0' },
+    decisionEndpoint: {
+      listen: '127.0.0.1:0',
+      keys: [{ kind: 'hs', alg: 'HS256', secretEnv: 'EDGE_TOKEN' }],
+    },
     admin: { listen: '127.0.0.1:0', tokens: [{ name: 'tester', role: 'viewer', sha256: 'ab'.repeat(32) }] },
   }
   writeFileSync(config, JSON.stringify(settings))
@@ -45,7 +48,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-const ENV = { EDGE_TOKEN: 'a token of the edge gateway' }
+const ENV = { EDGE_TOKEN: 'a token of the edge gateway, with 32 characters' }
 
 /** Runs `curfew backfill` and returns its exit code and what it wrote. */
 async function backfill(
