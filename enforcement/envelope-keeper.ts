@@ -224,7 +224,10 @@ export class EnvelopeKeeper {
         error instanceof CurfewError ? `${error.code}: ${error.message}` : String(error),
       )
       if (this.troubles.get(holder.name) !== detail)
-        this.options.logger.warn({ gateway: holder.name, detail }, 'envelopes at a gateway cannot be looked after; tried again')
+        this.options.logger.warn(
+          { gateway: holder.name, detail },
+          'envelopes at a gateway cannot be looked after; tried again',
+        )
       this.troubles.set(holder.name, detail)
       return false
     }
