@@ -45,6 +45,8 @@ export function binOf(surprise: number): number {
 
 /** Frozen answers; cut together with the prior. */
 export interface Calibration {
+  /** Principal-days whose largest surprise was counted. */
+  readonly days: number
   /** Surprise above which an incident opens, per false-alarm budget. */
   threshold(budgetPerThousandDays: number, minimum: number): number
   /** 1 - the share of normal events at least this surprising. */
@@ -56,6 +58,7 @@ export function cutCalibration(counts: CalibrationCounts): Calibration {
   const events = tailOf(counts.events, BUILT_IN_DAYS * UNITS_PER_DAY, EVENT_MODEL)
   const maxima = tailOf(counts.dayMaxima, BUILT_IN_DAY_MAXIMA, DAY_MODEL)
   return {
+    days: counts.dayMaxima.reduce((sum, count) => sum + count, 0),
     threshold(budget, minimum) {
       const wanted = budget / 1000
       let bin = 0

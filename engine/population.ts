@@ -5,6 +5,12 @@ import type { EngineSettings } from './settings.ts'
 
 /** Learnt principals below which a population is judged by what is known about the other one. */
 const ENOUGH_PRINCIPALS = 8
+/**
+ * Days above its threshold that a population must be able to expect within its budget; until then the threshold is that of the
+ * other one, where more days of it are known. From fewer days the tail is drawn by hand, and the odd days of a young population push the threshold out
+ * of the reach of every attack.
+ */
+const LEAST_DAYS_ABOVE = 5
 /** Versions of the knowledge about strangers begin here, so that no two priors share one. */
 const STRANGERS_VERSION = 0x4000_0000
 
@@ -49,7 +55,16 @@ export class Population {
     this.active = this.inForce()
     this.learning = this.lessons()
     const { falseAlarmBudget, minIncidentSurprise } = settings.values
-    this.threshold = this.active.calibration.threshold(falseAlarmBudget, minIncidentSurprise)
+    const { calibration } = this.active
+    this.threshold =
+      this.others !== null && this.knowsFewerDaysThan(this.others, falseAlarmBudget)
+        ? this.others.threshold
+        : calibration.threshold(falseAlarmBudget, minIncidentSurprise)
+  }
+
+  private knowsFewerDaysThan(others: Population, budget: number): boolean {
+    const { days } = this.active.calibration
+    return (days * budget) / 1000 < LEAST_DAYS_ABOVE && days < others.active.calibration.days
   }
 
   private inForce(): Knowledge {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AccessEvent } from '../../../core/event.ts'
+import { binOf } from '../../../engine/calibration.ts'
+import { BOUNDARY_MS } from '../../../engine/knowledge.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import {
   address,
@@ -52,5 +54,38 @@ describe('what addresses do for two weeks', () => {
     expect(alone.strangers.active).toBe(alone.known.active)
     expect(among.strangers.active).toBe(among.strangers.knowledge.active)
     expect(among.strangers.active.prior.version).not.toBe(among.known.active.prior.version)
+  })
+})
+
+describe('the incident threshold of addresses', () => {
+  /** After so many days of known callers and of addresses, whose largest surprises fall off by a decade each. */
+  function knowing(knownDays: number, addressDays: number): Partition {
+    const engine = playing(services, strangers)
+    for (const [population, days] of [
+      [engine.known, knownDays],
+      [engine.strangers, addressDays],
+    ] as const) {
+      const { dayMaxima } = population.knowledge.sums.calibration
+      dayMaxima.fill(0)
+      for (let x = 0; x < 4; x += 0.25) dayMaxima[binOf(x)] = Math.round(0.44 * days * 10 ** -x)
+    }
+    // One address in fifty has odd days.
+    engine.strangers.knowledge.sums.calibration.dayMaxima[binOf(4)]! += addressDays / 50
+    engine.tick(engine.now + BOUNDARY_MS)
+    engine.tick(engine.now + BOUNDARY_MS)
+    return engine
+  }
+
+  it('is that of the known callers until the budget lies within the days of addresses', () => {
+    const young = knowing(2_000, 250)
+    expect(young.strangers.active).toBe(young.strangers.knowledge.active)
+    expect(young.strangers.threshold).toBe(young.known.threshold)
+    const grown = knowing(2_000, 1_000)
+    expect(grown.strangers.threshold).toBeGreaterThan(grown.known.threshold + 1)
+  })
+
+  it('is their own where still less is known of others', () => {
+    const engine = knowing(100, 250)
+    expect(engine.strangers.threshold).not.toBe(engine.known.threshold)
   })
 })
