@@ -26,9 +26,9 @@ export interface Prior {
 
 /**
  * Peaks of which the largest per principal-day are counted: calls within ten seconds, refusals within an hour, steps from
- * id to id within an hour. In the order in which they are encoded; new ones go last.
+ * id to id and turns between two places within an hour. In the order in which they are encoded; new ones go last.
  */
-export const PEAKS = ['bursts', 'refusals', 'steps'] as const
+export const PEAKS = ['bursts', 'refusals', 'steps', 'turns'] as const
 export type PeakName = (typeof PEAKS)[number]
 
 /** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */

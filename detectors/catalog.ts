@@ -4,10 +4,19 @@ import enumeration from './enumeration.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
 import probing from './probing.ts'
+import tokenSharing from './token-sharing.ts'
 import volume from './volume.ts'
 
 /** Every detector, in the order in which their sections lie in a profile. */
-export const DETECTORS: readonly Detector[] = [volume, offHours, novelty, burst, probing, enumeration]
+export const DETECTORS: readonly Detector[] = [
+  volume,
+  offHours,
+  novelty,
+  burst,
+  probing,
+  enumeration,
+  tokenSharing,
+]
 
 /**
  * The detectors of these names, in the order of {@link DETECTORS}. What a profile holds for the others is carried

@@ -45,6 +45,7 @@ export function summarise(incident: Incident): string {
 const COUNTED: Readonly<Record<string, string>> = {
   probing: 'refusals (401, 403, 404)',
   enumeration: 'ids next to the one before',
+  'token-sharing': 'turns between two networks or clients',
 }
 
 const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const

@@ -13,6 +13,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   burst: /^requests\/10s$/,
   probing: /^refusals\/1h$/,
   enumeration: /^id-steps\/1h$/,
+  'token-sharing': /^network-turns\/1h$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
   'method-novelty': /^methods\/DELETE$/,
 }
@@ -20,6 +21,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
 const PLANTED: Readonly<Record<string, readonly AccessEvent[]>> = {
   probing: PLANTED_CALLS.refusals,
   enumeration: PLANTED_CALLS.walk,
+  'token-sharing': PLANTED_CALLS.turns,
 }
 
 function subjectOf(detector: Detector): Subject {
