@@ -1,4 +1,5 @@
 import burst from './burst.ts'
+import changePoint from './change-point.ts'
 import type { Detector } from './detector.ts'
 import enumeration from './enumeration.ts'
 import novelty from './novelty.ts'
@@ -16,6 +17,7 @@ export const DETECTORS: readonly Detector[] = [
   probing,
   enumeration,
   tokenSharing,
+  changePoint,
 ]
 
 /**

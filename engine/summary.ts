@@ -3,6 +3,7 @@ import { CANARY_DETECTOR } from './canary.ts'
 import { type Incident, UNREADABLE_LINES } from './incident.ts'
 
 const SPANS: Record<string, string> = {
+  call: 'one answer to a steady caller',
   '10s': 'ten seconds',
   '1m': 'one minute',
   '10m': 'ten minutes',
@@ -41,11 +42,12 @@ export function summarise(incident: Incident): string {
   return `${incident.entity.id}: ${parts.join('; ')}`
 }
 
-/** What detectors of peaks count, for people. */
+/** What detectors of one number count, for people. */
 const COUNTED: Readonly<Record<string, string>> = {
   probing: 'refusals (401, 403, 404)',
   enumeration: 'ids next to the one before',
   'token-sharing': 'turns between two networks or clients',
+  'change-point': 'bytes',
 }
 
 const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const

@@ -40,11 +40,16 @@ const NIGHT = [
   call(SUNDAY_3_AM + 300_000, HABIT.principal, { method: 'DELETE', records: 50, responseBytes: 20_000 }),
 ]
 
-/** Calls of the same night: ids counted through, most of them refused, or from two networks in turn. */
+/** Calls of the same night: ids counted through, most of them refused, from two networks in turn, or one answer of another size. */
 export const PLANTED_CALLS = {
   walk: NIGHT.map((event, i) => ({ ...event, objectIds: [`${70_000 + i}`] })),
   refusals: NIGHT.map((event, i) => ({ ...event, status: 403, objectIds: [`${70_000 + 97 * i}`] })),
   turns: NIGHT.map((event, i) => ({ ...event, clientIp: i % 2 === 0 ? '203.0.113.9' : '198.51.100.9' })),
+  sizes: NIGHT.map((event, i) => ({
+    ...event,
+    method: 'GET',
+    responseBytes: i < NIGHT.length - 1 ? 20_000 + (i % 7) * 100 : 2_000,
+  })),
 } as const
 
 /** Lies in front of and behind the detector under test, so that both its borders are watched. */

@@ -14,6 +14,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   probing: /^refusals\/1h$/,
   enumeration: /^id-steps\/1h$/,
   'token-sharing': /^network-turns\/1h$/,
+  'change-point': /^bytes\/call$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
   'method-novelty': /^methods\/DELETE$/,
 }
@@ -22,6 +23,7 @@ const PLANTED: Readonly<Record<string, readonly AccessEvent[]>> = {
   probing: PLANTED_CALLS.refusals,
   enumeration: PLANTED_CALLS.walk,
   'token-sharing': PLANTED_CALLS.turns,
+  'change-point': PLANTED_CALLS.sizes,
 }
 
 function subjectOf(detector: Detector): Subject {
