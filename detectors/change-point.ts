@@ -27,7 +27,7 @@ const AT = {
 } as const
 const SECTION_BYTES = 56
 
-/** Every so many calls an irregular caller is looked at again; nothing is noted of it in between. */
+/** A power of two. Every so many calls an irregular caller is looked at again; nothing is noted of it in between. */
 const LOOK_EVERY = 32
 /** A gap within this factor of the usual one is in step; one that is not takes back so many that were. */
 const IN_STEP = 2
@@ -84,7 +84,8 @@ export default changePoint
 function observe({ event, profile }: Question, section: Section): void {
   const at = profile.base + section.offset
   const f = at / 4
-  if (profile.u32[f]! === 0 && profile.f64[(profile.base + CORE.events) / 8]! % LOOK_EVERY !== 0) return
+  if (profile.u32[f]! === 0 && (profile.f64[(profile.base + CORE.events) / 8]! & (LOOK_EVERY - 1)) !== 0)
+    return
   profile.f32[f + AT.now / 4] = 0
   if (!keepsPace(event, profile, at)) return
   const size = sizeOf(event)
@@ -172,8 +173,9 @@ function score({ profile }: Question, section: Section): number {
 
 function learn({ event, profile }: Question, section: Section): void {
   const at = profile.base + section.offset
+  if (profile.bytes[at + AT.steady]! < STEADY) return
   const size = sizeOf(event)
-  if (size < 0 || profile.bytes[at + AT.steady]! < STEADY) return
+  if (size < 0) return
   const f = at / 4
   const before = profile.f32[f + AT.seen / 4]!
   const seen = before < MEMORY ? before + 1 : MEMORY
