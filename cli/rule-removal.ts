@@ -172,6 +172,8 @@ function scopeText(scope: Scope): string {
       return `${scope.kind} ${scope.sub}`
     case 'credential':
       return `credential ${scope.credential}`
+    case 'network':
+      return `${scope.principal.kind}:${scope.principal.label} from ${scope.network}`
     case 'principal':
       return `${scope.principal.kind}:${scope.principal.label}`
   }

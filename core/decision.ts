@@ -60,12 +60,21 @@ export type Scope =
       readonly notBefore: number | null
     }
   | { readonly kind: 'credential'; readonly credential: string; readonly principal: Principal }
+  /** What one caller does from one network, as `networkOf` writes it. */
+  | { readonly kind: 'network'; readonly network: string; readonly principal: Principal }
   | { readonly kind: 'principal'; readonly principal: Principal }
 
 /** The limit of a throttle: at most `requests` per `windowSeconds`. */
 export interface Limit {
   readonly requests: number
   readonly windowSeconds: number
+}
+
+/** What a gateway holds in place of a decision whose scope it cannot tell. */
+export interface Wider {
+  readonly action: Exclude<Action, 'release'>
+  readonly scope: Scope
+  readonly limit: Limit | null
 }
 
 /** What a call showed about a decision: the first that it refused, or one that it should have refused. */
@@ -100,6 +109,8 @@ export interface Decision {
   readonly holdSeconds: number
   /** Set when `action` is `throttle`. */
   readonly limit: Limit | null
+  /** Set for the scope `network`, which few gateways can tell. */
+  readonly wider?: Wider
   readonly incident: string
   readonly reason: string
   /** The profile key parts, so that a name shared by two principals never decides. */

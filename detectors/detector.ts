@@ -43,6 +43,11 @@ export interface Detector {
    * Absent where the baseline's totals are enough.
    */
   observe?(question: Question, section: Section, common: PriorSums): void
+  /**
+   * Whether a call comes from a network that is new to its caller, who is known by others: true or false, or null where
+   * too little is known. Absent for a detector that keeps no networks.
+   */
+  isFromNewNetwork?(event: AccessEvent, profile: ProfileView, section: Section): boolean | null
   /** An incident of this caller ended: what has been told must not be held against it again. */
   settle?(profile: ProfileView, section: Section): void
   /** -log10 of a tail probability (>= 0, at most MAX_SURPRISE), or ABSTAIN. */

@@ -77,19 +77,41 @@ export function isKnownMark(mark: number, profile: ProfileView, list: number, le
   return placeOf(mark, profile, list / 2, length) < length
 }
 
+/** A list beside one of marks: what is noted, once, when a mark is new. */
+export interface Notes {
+  /** Byte at which the list lies, as long as the other one. */
+  readonly list: number
+  readonly note: number
+}
+
 /** Puts a mark in front of the list, whose last falls out; true when it was not in it. */
-export function rememberMark(mark: number, profile: ProfileView, list: number, length: number): boolean {
+export function rememberMark(
+  mark: number,
+  profile: ProfileView,
+  list: number,
+  length: number,
+  beside?: Notes,
+): boolean {
   const first = list / 2
   if (mark === 0 || profile.u16[first] === mark) return false
   const place = placeOf(mark, profile, first, length)
   const isNew = place === length
   const from = isNew ? length - 1 : place
-  for (let i = from; i > 0; i--) profile.u16[first + i] = profile.u16[first + i - 1]!
-  profile.u16[first] = mark
+  moveToFront(profile, first, from, mark)
+  if (beside !== undefined) {
+    const notes = beside.list / 2
+    moveToFront(profile, notes, from, isNew ? beside.note : profile.u16[notes + from]!)
+  }
   return isNew
 }
 
-function placeOf(mark: number, profile: ProfileView, first: number, length: number): number {
+function moveToFront(profile: ProfileView, first: number, from: number, value: number): void {
+  for (let i = from; i > 0; i--) profile.u16[first + i] = profile.u16[first + i - 1]!
+  profile.u16[first] = value
+}
+
+/** Place of a mark in a list of so many u16; the length when it is not in it. */
+export function placeOf(mark: number, profile: ProfileView, first: number, length: number): number {
   for (let i = 0; i < length; i++) if (profile.u16[first + i] === mark) return i
   return length
 }

@@ -3,10 +3,11 @@ import { OPERATIONS } from '../baseline/operations.ts'
 import { isStale } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { MAX_SURPRISE } from '../baseline/tail.ts'
+import type { AccessEvent } from '../core/event.ts'
 import type { Reason } from '../core/opinion.ts'
 import { DAY_MS, MINUTE_MS } from '../core/time.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from './detector.ts'
-import { isKnownMark, marksOf, objectsKnown, rememberMark, rememberObject } from './marks.ts'
+import { isKnownMark, marksOf, objectsKnown, placeOf, rememberMark, rememberObject } from './marks.ts'
 
 const NETWORKS = 6
 const AGENTS = 4
@@ -32,6 +33,7 @@ const AT = {
   turn: 60, // u16[2], eighth of the known objects that is forgotten next; known bits
   operations: 64, // u8[OPERATIONS]
   known: 64 + OPERATIONS, // bits of OBJECT_BITS, objects that the caller has used
+  since: 64 + OPERATIONS + OBJECT_BITS / 8, // u16[NETWORKS], days since the epoch on which they were new
 } as const
 
 /** Calls and active days that must be known before anything can be unlike them: hours of one day come together. */
@@ -88,13 +90,14 @@ const MAX_NOTED = 4096
  */
 const novelty: Detector = {
   name: 'novelty',
-  version: 1,
+  version: 2,
   summary:
     'Operations, hours, networks, clients and objects that speak for somebody else than this caller, added up over a day.',
-  sectionBytes: 64 + OPERATIONS + OBJECT_BITS / 8,
+  sectionBytes: 64 + OPERATIONS + OBJECT_BITS / 8 + 16,
   weight: 1,
   owasp: ['API1:2023', 'API2:2023', 'API5:2023'],
   observe,
+  isFromNewNetwork,
   settle(profile, section) {
     const f = (profile.base + section.offset) / 4
     profile.f32[f + AT.evidence / 4] = 0
@@ -106,6 +109,28 @@ const novelty: Detector = {
   learn,
 }
 export default novelty
+
+/** Days after which a network is one of the caller's: a thief is new for that long, whatever it does first. */
+const USUAL_AFTER_DAYS = 3
+
+/** The network of a call against those that the caller has used for days. */
+function isFromNewNetwork(event: AccessEvent, profile: ProfileView, section: Section): boolean | null {
+  const at = profile.base + section.offset
+  const { network } = marksOf(event)
+  if (network === 0 || !isKnown(profile, at)) return null
+  const networks = (at + AT.networks) / 2
+  const place = placeOf(network, profile, networks, NETWORKS)
+  const today = dayOf(profile.u32[at / 4 + AT.minute / 4]!)
+  let usual = false
+  for (let i = 0; i < NETWORKS; i++) {
+    if (profile.u16[networks + i] === 0) continue
+    const days = today - profile.u16[(at + AT.since) / 2 + i]!
+    if (days < USUAL_AFTER_DAYS) continue
+    if (i === place) return false
+    usual = true
+  }
+  return usual ? true : null
+}
 
 /** What the last call that was weighed says, in nats, before damping. Scratch memory, filled and read in one go. */
 const odds = { operation: 0, hour: 0, network: 0, agent: 0, object: 0 }
@@ -253,7 +278,8 @@ function learn({ event, profile }: Question, section: Section): void {
   profile.bytes[cell]! += 1
   profile.u16[u + AT.calls / 2]! += 1
   if (profile.bytes[cell] === MAX_OPERATION) fadeOperations(profile, at)
-  if (rememberMark(network, profile, at + AT.networks, NETWORKS)) {
+  const today = { list: at + AT.since, note: dayOf(profile.u32[at / 4 + AT.minute / 4]!) }
+  if (rememberMark(network, profile, at + AT.networks, NETWORKS, today)) {
     profile.u16[u + AT.newNetworks / 2]! += 1
   }
   if (rememberMark(agent, profile, at + AT.agents, AGENTS)) profile.u16[u + AT.newAgents / 2]! += 1

@@ -1,4 +1,4 @@
-import type { Decision } from '../core/decision.ts'
+import type { Decision, Wider } from '../core/decision.ts'
 import { entityId, profileKey } from '../core/event.ts'
 import { isoTime, wallTime } from '../core/time.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
@@ -48,9 +48,18 @@ export function firstEnd(decision: Decision, now: number, maxTokenLifetimeSecond
   return holdEnd(decision, now, holdSeconds, maxTokenLifetimeSeconds)
 }
 
-/** The rule that an issued decision asks for; null for one that asks for nothing at a gateway. */
-export function ruleOf(entry: LedgerEntry): Rule | null {
-  const { id, action, scope, limit } = entry.decision
+/** A decision as a gateway can hold it: as it is, else in its wider form; null when neither. */
+function formAt(gateway: GatewayAdapter, decision: Decision): Wider | null {
+  const { action, scope, limit, wider } = decision
+  if (action === 'release') return null
+  if (capabilityFor(gateway, { action, scope }) !== null) return { action, scope, limit }
+  return wider !== undefined && capabilityFor(gateway, wider) !== null ? wider : null
+}
+
+/** The rule that an issued decision asks for at a gateway; null for one that asks for nothing there. */
+export function ruleOf(entry: LedgerEntry, gateway: GatewayAdapter): Rule | null {
+  const { id } = entry.decision
+  const { action, scope, limit } = formAt(gateway, entry.decision) ?? entry.decision
   if (action === 'release' || entry.until === null) return null
   const rule = { id, action, scope, limit, until: wallTime(entry.until) }
   if (scope.kind !== 'token' && scope.kind !== 'token-issue') return rule
@@ -64,12 +73,10 @@ export function targetsOf(
   gateways: readonly GatewayAdapter[],
   onlyFor: ReadonlyMap<string, readonly string[]>,
 ): readonly GatewayAdapter[] {
-  const { action, scope } = decision
-  if (action === 'release') return []
   return gateways.filter((gateway) => {
     const ids = onlyFor.get(gateway.name)
     const meant = ids === undefined || ids.includes(decision.gateway.id)
-    return meant && capabilityFor(gateway, { action, scope }) !== null
+    return meant && formAt(gateway, decision) !== null
   })
 }
 
@@ -163,9 +170,12 @@ export function statusFrom(
  * where nobody does.
  */
 export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter[]): number | null {
-  const rule = ruleOf(entry)
-  if (rule === null || entry.issuedAt === null || targets.length === 0) return null
-  const able = targets.flatMap((gateway) => capabilityFor(gateway, rule) ?? [])
+  if (entry.decision.action === 'release' || entry.until === null) return null
+  if (entry.issuedAt === null || targets.length === 0) return null
+  const able = targets.flatMap((gateway) => {
+    const form = formAt(gateway, entry.decision)
+    return form === null ? [] : (capabilityFor(gateway, form) ?? [])
+  })
   const refusing = able.filter(({ refusesCalls }) => refusesCalls !== false)
   const delays = (refusing.length > 0 ? refusing : able).map(({ worstCaseDelayMs }) => worstCaseDelayMs)
   return entry.issuedAt + Math.max(0, ...delays)

@@ -138,10 +138,11 @@ export class Enforcer {
   forgetPrincipal = (key: string) => this.#turns.run(key, () => this.#book.forgetPrincipal(key))
 
   #act(entry: LedgerEntry): void {
-    const rule = ruleOf(entry)
-    if (rule === null) return
     const targets = this.#admission.targets(entry.decision)
-    for (const reconciler of this.#reconcilers) if (targets.includes(reconciler.gateway)) reconciler.put(rule)
+    for (const reconciler of this.#reconcilers.filter(({ gateway }) => targets.includes(gateway))) {
+      const rule = ruleOf(entry, reconciler.gateway)
+      if (rule !== null) reconciler.put(rule)
+    }
   }
 
   /** Ends what has run out, whatever the gateways do. */
@@ -158,13 +159,10 @@ export class Enforcer {
 
   #desired(gateway: GatewayAdapter): readonly Rule[] {
     this.#expire()
-    const rules: Rule[] = []
-    for (const entry of this.#book.open()) {
-      if (!isLive(entry.status) || !this.#admission.targets(entry.decision).includes(gateway)) continue
-      const rule = this.#objection(entry.decision.id) === null ? ruleOf(entry) : null
-      if (rule !== null) rules.push(rule)
-    }
-    return rules
+    return [...this.#book.open()].flatMap((entry) => {
+      if (!isLive(entry.status) || !this.#admission.targets(entry.decision).includes(gateway)) return []
+      return this.#objection(entry.decision.id) === null ? (ruleOf(entry, gateway) ?? []) : []
+    })
   }
 
   /** The last check before a gateway is asked to hold a rule. */

@@ -38,6 +38,8 @@ export function scopeKey(scope: Scope): string {
       return JSON.stringify([scope.kind, scope.iss, scope.sub, scope.notBefore])
     case 'credential':
       return JSON.stringify([scope.kind, scope.credential, scope.principal.kind, scope.principal.id])
+    case 'network':
+      return JSON.stringify([scope.kind, scope.network, scope.principal.kind, scope.principal.id])
     case 'principal':
       return JSON.stringify([scope.kind, scope.principal.kind, scope.principal.id])
   }
@@ -52,6 +54,7 @@ function callerOf(scope: Scope): string | null {
     case 'subject':
       return `sub:${JSON.stringify([scope.iss, scope.sub])}`
     case 'credential':
+    case 'network':
     case 'principal':
       return `${scope.principal.kind}:${scope.principal.id}`
   }

@@ -1,5 +1,6 @@
 import type { HoldProof, Scope } from '../core/decision.ts'
 import type { AccessEvent } from '../core/event.ts'
+import { networkOf } from '../core/network.ts'
 import { SECOND_MS } from '../core/time.ts'
 import type { Incident, IssuedDecision } from './incident.ts'
 
@@ -22,6 +23,8 @@ export function covered(scope: Scope, event: AccessEvent): boolean {
       return token !== null && token.iss === scope.iss && token.sub === scope.sub
     case 'credential':
       return event.credential === scope.credential
+    case 'network':
+      return networkOf(event.clientIp) === scope.network
     case 'principal':
       return true
   }
@@ -58,13 +61,15 @@ export function isServed(event: AccessEvent): boolean {
 
 /** Gateways answer 429 to a throttle, and 401 or 403 to everything stronger. */
 function refusesLike(issued: IssuedDecision, status: number | null): boolean {
-  return issued.action === 'throttle' ? status === 429 : status === 401 || status === 403
+  if (issued.limit !== undefined && status === 429) return true
+  return issued.action !== 'throttle' && (status === 401 || status === 403)
 }
 
 /** Counts a served call; true when the decision should have refused it. */
 function getsThrough(issued: IssuedDecision, at: number): boolean {
-  if (issued.action !== 'throttle') return true
-  if (issued.limit === undefined || at <= issued.at + GRACE_MS) return false
+  // A network's block with a limit may be held as a throttle of the caller.
+  if (issued.limit === undefined) return issued.action !== 'throttle'
+  if (at <= issued.at + GRACE_MS) return false
   const { requests, windowSeconds } = issued.limit
   const seconds = Math.max(MIN_WINDOW_SECONDS, windowSeconds)
   if (issued.window === undefined || at >= issued.window.from + seconds * SECOND_MS) {
@@ -74,8 +79,30 @@ function getsThrough(issued: IssuedDecision, at: number): boolean {
   return issued.window.served > WINDOW_SLACK * Math.ceil((requests * seconds) / windowSeconds)
 }
 
+/**
+ * Whether a call says nothing against the hold of one network: the hold refused it, or it comes from where its caller has
+ * called from for days. Whoever goes on from a third network speaks against it.
+ */
+export function isBesideHold(
+  incident: Incident,
+  event: AccessEvent,
+  at: number,
+  isNew: boolean | null,
+): boolean {
+  const last = incident.issued.at(-1)
+  if (last?.scope.kind !== 'network' || last.mode !== 'enforce' || last.holdUntil <= at) return false
+  if (!covered(last.scope, event)) return isNew === false
+  return event.refusedBy !== null && (event.status === 401 || event.status === 403)
+}
+
 /** Whether a surprising call that was served speaks against the decision in force: at once where nothing is enforced. */
-export function countsAsAttempt(incident: Incident, at: number): boolean {
+export function countsAsAttempt(
+  incident: Incident,
+  event: AccessEvent,
+  at: number,
+  isNew: boolean | null,
+): boolean {
+  if (isBesideHold(incident, event, at, isNew)) return false
   const last = incident.issued.at(-1)
   return last === undefined || last.mode !== 'enforce' || at > last.at + GRACE_MS
 }

@@ -189,13 +189,15 @@ export class IncidentBook {
       tokenExp: step.tokenExp,
       blast,
       ...(mode === 'approve' ? { approval: { by: isoTime(approveBy), onTimeout, because } } : {}),
+      ...(step.wider === undefined ? {} : { wider: step.wider }),
     })
     incident.rung = Math.max(incident.rung, step.rung)
     incident.attempts = 0
     incident.since = { records: 0, requests: 0, bytes: 0, events: 0 }
     const { id, action, scope } = decision
     const holdUntil = at + holdSeconds * SECOND_MS
-    const limit = step.limit === null ? {} : { limit: step.limit }
+    const most = step.limit ?? step.wider?.limit ?? null
+    const limit = most === null ? {} : { limit: most }
     incident.issued.push({ id, action, mode, scope, at, holdUntil, ...limit, ...waits })
     if (incident.issued.length > 16) incident.issued.shift()
     this.outputs.push({ kind: 'decision', decision })
@@ -206,7 +208,7 @@ export class IncidentBook {
     action: Action,
     scope: Scope,
     at: number,
-    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp' | 'approval' | 'blast'>,
+    rest: Pick<Decision, 'mode' | 'holdSeconds' | 'limit' | 'tokenExp' | 'approval' | 'blast' | 'wider'>,
   ): Decision {
     return {
       id: idOf('dec', incident.id, action, scope.kind, at, incident.events),
@@ -227,6 +229,7 @@ export class IncidentBook {
       evidenceAt: incident.evidenceAt,
       ...(rest.approval === undefined ? {} : { approval: rest.approval }),
       ...(rest.blast === undefined ? {} : { blast: rest.blast }),
+      ...(rest.wider === undefined ? {} : { wider: rest.wider }),
     }
   }
 

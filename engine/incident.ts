@@ -3,6 +3,7 @@ import type { Action, Entity, Limit, Mode, OnTimeout, Scope } from '../core/deci
 import { type AccessEvent, entityId, type Principal } from '../core/event.ts'
 import { idOf } from '../core/hash.ts'
 import type { AlertRecord, Severity } from '../core/incident.ts'
+import { networkOf } from '../core/network.ts'
 import type { Reason, VerdictPart } from '../core/opinion.ts'
 import type { UnreadableLines } from '../core/unreadable.ts'
 import type { TrafficShare } from './gateway-traffic.ts'
@@ -18,6 +19,14 @@ export interface SeenToken {
   events: number
 }
 
+/** A network that surprising calls came from. */
+export interface SeenNetwork {
+  readonly network: string
+  events: number
+  /** Whether the caller has used it for days, or nobody can tell: then it is no stranger's. */
+  usual: boolean
+}
+
 /** A decision that this incident led to. */
 export interface IssuedDecision {
   readonly id: string
@@ -29,7 +38,7 @@ export interface IssuedDecision {
   at: number
   /** Event time, epoch ms; moved when a person lifts or extends it. */
   holdUntil: number
-  /** Set for a throttle. */
+  /** What a gateway may let pass: set for a throttle, and where one may stand in for it. */
   readonly limit?: Limit
   /** Until when it waits for a person, epoch ms of event time; null or absent where it does not. */
   approveBy?: number | null
@@ -82,6 +91,8 @@ export interface Incident {
   tokens: SeenToken[]
   /** Surprising calls without a token, or whose subject found no place in `tokens`. */
   otherTokens: number
+  /** The first networks of surprising calls; what finds no place is in `events` only. */
+  networks?: SeenNetwork[]
   credential: string | null
   /** Addresses of the surprising calls, at most {@link MAX_ADDRESSES}; absent in incidents of earlier builds. */
   addresses?: string[]
@@ -104,6 +115,7 @@ export interface Incident {
 
 const MAX_TOKENS = 8
 const MAX_ADDRESSES = 8
+const MAX_NETWORKS = 8
 /** Transitions kept with an incident: opened, three escalations, a reminder, resolved. */
 export const MAX_TRANSITIONS = 6
 
@@ -206,8 +218,16 @@ function nothingYet(at: number): Blank {
   }
 }
 
-/** Adds a surprising call's impact, time and token. */
-export function addEvidence(incident: Incident, event: AccessEvent, at: number): void {
+/**
+ * Adds a surprising call's impact, time, token and network, which may be known to be new to the caller (true), or not to be
+ * (false), or neither (null).
+ */
+export function addEvidence(
+  incident: Incident,
+  event: AccessEvent,
+  at: number,
+  isNew: boolean | null = null,
+): void {
   incident.events++
   // A call that comes late does not turn back what is known of later ones.
   incident.lastEventAt = Math.max(incident.lastEventAt, at)
@@ -225,6 +245,7 @@ export function addEvidence(incident: Incident, event: AccessEvent, at: number):
   if (event.credential !== null) incident.credential = event.credential
   addToken(incident, event)
   addAddress(incident, event.clientIp)
+  addNetwork(incident, networkOf(event.clientIp), isNew)
 }
 
 function addAddress(incident: Incident, address: string | null): void {
@@ -232,6 +253,17 @@ function addAddress(incident: Incident, address: string | null): void {
   const { addresses } = incident
   if (address !== null && addresses.length < MAX_ADDRESSES && !addresses.includes(address))
     addresses.push(address)
+}
+
+function addNetwork(incident: Incident, network: string | null, isNew: boolean | null): void {
+  if (network === null) return
+  incident.networks ??= []
+  const { networks } = incident
+  const known = networks.find((seen) => seen.network === network)
+  if (known !== undefined) {
+    known.events++
+    known.usual ||= isNew !== true
+  } else if (networks.length < MAX_NETWORKS) networks.push({ network, events: 1, usual: isNew !== true })
 }
 
 /**

@@ -88,6 +88,12 @@ export class Judge {
     for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.settle?.(profile, this.sections[i]!)
   }
 
+  /** Whether a call comes from a network that is new to a caller who is known by others; null where nobody can tell. */
+  isFromNewNetwork(event: AccessEvent, profile: ProfileView): boolean | null {
+    const i = this.detectors.findIndex((d) => d.isFromNewNetwork !== undefined)
+    return i < 0 ? null : this.detectors[i]!.isFromNewNetwork!(event, profile, this.sections[i]!)
+  }
+
   /** Reasons of the last judgement, strongest detector first; their weights add up to 1. */
   explain(
     event: AccessEvent,

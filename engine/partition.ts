@@ -11,7 +11,7 @@ import { CANARY_SURPRISE, noteCanary } from './canary.ts'
 import { Doorstep } from './doorstep.ts'
 import { DuplicateFilter } from './duplicates.ts'
 import { GatewayTraffic } from './gateway-traffic.ts'
-import { countsAsAttempt } from './hold-proof.ts'
+import { countsAsAttempt, isBesideHold } from './hold-proof.ts'
 import {
   addEvidence,
   addLines,
@@ -261,7 +261,8 @@ export class Partition {
     const { active } = population
     const incident = open ?? this.opened(event, view, at)
     if (open === undefined) this.book.add(profileKey(event.tenant, event.principal), incident)
-    addEvidence(incident, event, at)
+    const isNew = this.judge.isFromNewNetwork(event, view)
+    addEvidence(incident, event, at, isNew)
     if (!incident.stale) {
       taint(view)
       view.u32[(view.base + CORE.quarantinedEvents) / 4]! += 1
@@ -276,7 +277,7 @@ export class Partition {
       incident.surprise = surprise
       incident.score = active.calibration.score(surprise)
     }
-    if (incident.rung > 0 && countsAsAttempt(incident, at)) incident.attempts++
+    if (incident.rung > 0 && countsAsAttempt(incident, event, at, isNew)) incident.attempts++
     this.book.assess(incident, this.settings)
     this.climb(incident, event, view, at)
     this.book.touch(incident, this.settings)
@@ -297,11 +298,13 @@ export class Partition {
 
   /** A refused call of a held caller: demand, never evidence; enough of them take the next rung. */
   private attempt(incident: Incident, event: AccessEvent, at: number, slot: number): void {
-    if (incident.rung < TOKEN_REVOKED) incident.attempts++
+    const view = this.residents.slab.at(slot)
+    const isNew = this.judge.isFromNewNetwork(event, view)
+    if (incident.rung < TOKEN_REVOKED && !isBesideHold(incident, event, at, isNew)) incident.attempts++
     this.book.prove(incident, event, at)
     incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
     noteEvidenceTime(incident, event, at)
-    this.climb(incident, event, this.residents.slab.at(slot), at)
+    this.climb(incident, event, view, at)
     this.book.touch(incident, this.settings)
   }
 

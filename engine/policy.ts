@@ -1,4 +1,4 @@
-import type { Action, Limit, Scope } from '../core/decision.ts'
+import type { Action, Limit, Scope, Wider } from '../core/decision.ts'
 import type { AccessEvent } from '../core/event.ts'
 import { SECOND_MS } from '../core/time.ts'
 import { waitsForPerson } from './approvals.ts'
@@ -15,6 +15,8 @@ export interface Step {
   readonly scope: Scope
   readonly limit: Limit | null
   readonly tokenExp: number | null
+  /** What stands in for it at gateways that cannot tell its scope. */
+  readonly wider?: Wider
 }
 
 /** How much the incident threshold must be exceeded before anything is enforced, in decades. */
@@ -86,6 +88,33 @@ function firstStep(
   const wanted = Math.max(values.throttleSurprise, threshold + ENFORCEMENT_MARGIN)
   if (incident.surprise < wanted || evidence.events < values.persistenceEvents) return null
   if (impactOf(evidence, values) < 1) return null
+  const whole = wholeStep(incident, values)
+  const network = newNetwork(incident)
+  if (network === null) return whole
+  const { action, scope, limit } = whole
+  const { principal } = incident
+  return {
+    rung: 2,
+    action: 'block',
+    scope: { kind: 'network', network, principal },
+    limit: null,
+    tokenExp: null,
+    wider: { action, scope, limit },
+  }
+}
+
+/**
+ * The one network that nearly all surprising calls came from and that is new to a caller known by others: refused there,
+ * a thief is gone and the owner goes on. Null where it is not one, or where the caller itself may have called from there.
+ */
+function newNetwork({ networks, events, principal }: Incident): string | null {
+  if (!principal.verified) return null
+  const most = networks?.find((seen) => seen.events >= SCOPE_SHARE * events)
+  return most === undefined || most.usual ? null : most.network
+}
+
+/** A throttle of the principal, or its block where one call carries too much. */
+function wholeStep(incident: Incident, values: SettingValues): Step {
   const scope: Scope = { kind: 'principal', principal: incident.principal }
   const perMinute = (values.throttleRequests / values.throttleWindowSeconds) * 60
   const leak = perMinute * (incident.records / Math.max(1, incident.requests))

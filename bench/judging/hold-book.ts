@@ -1,5 +1,6 @@
 import type { Decision, Scope } from '../../core/decision.ts'
 import type { AccessEvent } from '../../core/event.ts'
+import { networkOf } from '../../core/network.ts'
 import type { Call } from './call-book.ts'
 import type { Action } from './seed-record.ts'
 
@@ -90,8 +91,10 @@ function passes(hold: Hold, event: AccessEvent, index: number, delay: number): b
 }
 
 /** Whether a decision about the call's caller covers this call. */
-function covers(scope: Scope, { token, credential }: AccessEvent): boolean {
+function covers(scope: Scope, { token, credential, clientIp }: AccessEvent): boolean {
   switch (scope.kind) {
+    case 'network':
+      return networkOf(clientIp) === scope.network
     case 'principal':
       return true
     case 'credential':

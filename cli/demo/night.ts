@@ -132,6 +132,8 @@ function scopeText(scope: Scope): string {
       return ', the tokens issued at that second'
     case 'subject':
       return ', every token of the subject'
+    case 'network':
+      return `, from the network ${scope.network}`
     case 'credential':
     case 'principal':
       return ''

@@ -72,6 +72,8 @@ function scopeKey(scope: Scope): string {
       return `subject:${subjectKey(scope.iss, scope.sub)}`
     case 'credential':
       return `credential:${hashOf(scope.credential)}`
+    case 'network':
+      return `network:${hashOf(scope.principal.kind, scope.principal.id, scope.network)}`
     case 'principal':
       return `principal:${hashOf(scope.principal.kind, scope.principal.id)}`
   }

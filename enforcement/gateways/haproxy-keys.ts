@@ -44,6 +44,11 @@ export function haproxyIssueKey(iss: string | null, sub: string, iat: number): s
   return sha256(`${sha256(iss ?? '')}.${sha256(sub)}.${Math.floor(iat)}`)
 }
 
+/** Key of what a subject does from one network, as HAProxy's `ipmask(24,64)` writes it. */
+function haproxyNetworkKey(subjectKey: string, network: string): string {
+  return sha256(`${subjectKey}.${sha256(network)}`)
+}
+
 /** Issuer and subject of a principal of kind `sub`, whose id is the JSON array of both or the bare subject. */
 export function subjectOf(principal: Principal): { iss: string | null; sub: string } | null {
   if (principal.kind !== 'sub') return null
@@ -81,6 +86,12 @@ function placeOf(rule: Rule): { map: HaproxyMap; key: string; notBefore: number 
       if (rule.action === 'throttle' && scope.notBefore !== null) return null
       const notBefore = Math.ceil(scope.notBefore ?? EVERY_TOKEN)
       return { map: SUBJECT_MAPS[rule.action], key: haproxySubjectKey(scope.iss, scope.sub), notBefore }
+    }
+    case 'network': {
+      const subject = subjectOf(scope.principal)
+      if (subject === null || rule.action !== 'block') return null
+      const key = haproxyNetworkKey(haproxySubjectKey(subject.iss, subject.sub), scope.network)
+      return { map: 'blocks', key, notBefore: EVERY_TOKEN }
     }
     case 'principal': {
       const subject = subjectOf(scope.principal)
@@ -186,7 +197,9 @@ function isScope(value: unknown): value is Scope {
         typeof scope.sub === 'string' &&
         (scope.notBefore === null || typeof scope.notBefore === 'number')
       )
+    case 'network':
     case 'principal': {
+      if (scope.kind === 'network' && typeof scope.network !== 'string') return false
       const principal = scope.principal as Record<string, unknown> | null
       return (
         typeof principal === 'object' &&

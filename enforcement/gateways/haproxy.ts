@@ -22,6 +22,7 @@ const CAN: readonly Capability[] = [
     scope,
     worstCaseDelayMs: HAPROXY_WORST_CASE_DELAY_MS,
   })),
+  { action: 'block', scope: 'network', worstCaseDelayMs: HAPROXY_WORST_CASE_DELAY_MS },
   ...(['block', 'revoke-token'] as const).flatMap((action) =>
     (['token', 'token-issue', 'subject', 'principal'] as const).map((scope) => ({
       action,

@@ -165,7 +165,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
   async function putAll(until: number): Promise<void> {
     for (const entry of entries(until)) {
       const gateway = gateways[entry.decision.gateway.id === 'edge' ? 0 : 1]!
-      await gateway.put(ruleOf(entry)!, never)
+      await gateway.put(ruleOf(entry, gateway)!, never)
     }
   }
 
@@ -305,7 +305,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
     expect(running.stderr()).toContain('the state store was emptied while Curfew ran')
     const { signal } = new AbortController()
     const [entry] = entries(Date.now() + 3_600_000)
-    await gateways[0]!.put(ruleOf(entry!)!, signal)
+    await gateways[0]!.put(ruleOf(entry!, gateways[0]!)!, signal)
     const next = await start()
     await sleep(3_000)
     expect(JSON.stringify((await next.api('/v1/status')).body)).toContain('the loss of what was learnt')
