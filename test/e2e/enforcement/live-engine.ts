@@ -60,8 +60,8 @@ export class LiveEngine {
     return engine
   }
 
-  /** Fifteen quiet days of each caller: ten calls of about five records. */
-  learn(callers: readonly Principal[]): void {
+  /** Fifteen quiet days of each caller: ten calls of about five records, from one address where one is given. */
+  learn(callers: readonly Principal[], clientIp: string | null = null): void {
     const first = Math.floor(Date.now() / DAY_MS) * DAY_MS - DAYS * DAY_MS
     for (let call = 0; call < DAYS * CALLS_A_DAY; call++) {
       for (const principal of callers) {
@@ -72,6 +72,7 @@ export class LiveEngine {
           JSON.stringify({
             time,
             principal,
+            clientIp,
             method: 'GET',
             path: '/v1/orders',
             status: 200,
