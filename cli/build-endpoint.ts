@@ -41,6 +41,7 @@ export async function openEndpoint(
       requireIdentity: endpoint.requireIdentity,
       trustHeaders: endpoint.trustHeaders ? { consumer: 'x-consumer-id', credential: null } : null,
       apiKeyHeader: null,
+      addressHeader: endpoint.addressHeader?.toLowerCase() ?? null,
       subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
       failMode: endpoint.failMode,
       maxStaleMs: endpoint.maxStaleSeconds * 1_000,

@@ -67,6 +67,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
           clock,
           worstCaseDelayMs: 0,
           claimsVerified: config.decisionEndpoint?.keys.length !== 0,
+          knowsAddress: config.decisionEndpoint?.addressHeader !== undefined,
         })
   await denyList?.refresh(stop)
   denyList?.follow(DENY_REFRESH_MS, stop, (error) =>

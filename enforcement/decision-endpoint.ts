@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastify from 'fastify'
 import { CurfewError } from '../core/errors.ts'
 import type { Principal } from '../core/event.ts'
+import { networkOf } from '../core/network.ts'
 import type { Clock, WallTimeMs } from '../core/time.ts'
 import type { ShownToken } from './decision-endpoint-memory.ts'
 import { headerValue, MAX_IDENTITY_CHARS, TokenMemory } from './decision-endpoint-memory.ts'
@@ -46,6 +47,11 @@ export interface DecisionEndpointOptions {
   readonly trustHeaders: TrustedHeaders | null
   /** Header that carries an API key, in lower case; its holder is known by the SHA-256 of the key. */
   readonly apiKeyHeader: string | null
+  /**
+   * Header by which the gateway tells the address of its client, in lower case. It must be set for every question, so that
+   * a client's own never arrives; of two, or of what is no address, nothing is believed.
+   */
+  readonly addressHeader?: string | null
   /** Name of a subject in decisions with scope `principal`; by default the `sub` claim itself. */
   readonly subjectId?: (token: AskedToken) => string | null
   /** What callers unknown to the list get while the local copy is older than `maxStaleMs`. */
@@ -149,6 +155,7 @@ interface Asked {
   readonly apiKey: string | null
   readonly consumer: string | null
   readonly credential: string | null
+  readonly network: string | null
 }
 
 /** Waits for nothing where the token was verified before: nearly all calls are answered from memory. */
@@ -161,7 +168,8 @@ function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): undef
   const known = text === null || verifier === null ? null : memory.find(text, now)
   const token = known?.token ?? (text === null ? null : readToken(text))
   const alone = asked.apiKey === null && asked.consumer === null && asked.credential === null
-  const question = known !== null && alone ? known.question : ask(options, token, asked)
+  const question =
+    known !== null && alone && asked.network === null ? known.question : ask(options, token, asked)
   const refusal = options.denyList.refusal(question, now)
   if (refusal !== null) return send(reply, desk, refusal, known?.shown ?? null)
   // Where nothing is verified, a text that is no token at all names nobody either.
@@ -172,7 +180,7 @@ function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): undef
   if (token === null) return refuse(reply, desk, 401, 'invalid-token')
   return verifier.fault(text, token, now, desk.toleranceSeconds).then((fault) => {
     if (fault !== null) return refuse(reply, desk, fault === 'keys-unreachable' ? 503 : 401, fault)
-    const plain = alone ? question : ask(options, token, NOBODY_ELSE)
+    const plain = alone && asked.network === null ? question : ask(options, token, NOBODY_ELSE)
     const { shown } = memory.add(text, plain, token, now, desk.toleranceSeconds)
     // The list may have learnt of the caller while the signature was checked.
     const late = options.denyList.refusal(question, now)
@@ -180,11 +188,11 @@ function decide(request: FastifyRequest, reply: FastifyReply, desk: Desk): undef
   })
 }
 
-const NOBODY_ELSE: Asked = { text: null, apiKey: null, consumer: null, credential: null }
+const NOBODY_ELSE: Asked = { text: null, apiKey: null, consumer: null, credential: null, network: null }
 
 function readHeaders(
   request: FastifyRequest,
-  { apiKeyHeader, trustHeaders }: DecisionEndpointOptions,
+  { apiKeyHeader, trustHeaders, addressHeader }: DecisionEndpointOptions,
 ): Asked | 'ambiguous-identity' | 'invalid-token' {
   const authorization = onlyValue(request, 'authorization')
   const apiKey = apiKeyHeader === null ? null : onlyValue(request, apiKeyHeader)
@@ -193,7 +201,9 @@ function readHeaders(
   if (authorization === undefined || apiKey === undefined) return 'ambiguous-identity'
   if (consumer === undefined || credential === undefined) return 'ambiguous-identity'
   const text = bearerOf(authorization)
-  return text === undefined ? 'invalid-token' : { text, apiKey, consumer, credential }
+  const address = addressHeader == null ? null : (onlyValue(request, addressHeader) ?? null)
+  const network = networkOf(address)
+  return text === undefined ? 'invalid-token' : { text, apiKey, consumer, credential, network }
 }
 
 /** Counts a call of somebody who is not refused. */
@@ -265,7 +275,7 @@ function bearerOf(authorization: string | null): string | null | undefined {
 function ask(
   { subjectId }: DecisionEndpointOptions,
   token: AskedToken | null,
-  { apiKey, consumer, credential }: Asked,
+  { apiKey, consumer, credential, network }: Asked,
 ): DenyQuestion {
   const principals: Pick<Principal, 'kind' | 'id'>[] = []
   const credentials: string[] = []
@@ -278,7 +288,7 @@ function ask(
     principals.push({ kind: 'key', id })
     credentials.push(id)
   }
-  return { token, principals, credentials }
+  return { token, principals, credentials, network }
 }
 
 /** What the holder of an API key is called: the key itself is never kept. */

@@ -345,6 +345,14 @@ export const decisionEndpointSchema = Type.Optional(
         description:
           'Refuse with 401 a call that carries no token and no identity header that is trusted. Off only where the gateway serves anonymous calls, or checks by itself callers that the endpoint is not told of, such as holders of an API key.',
       }),
+      addressHeader: Type.Optional(
+        Type.String({
+          pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+          patternMeans: 'the name of an HTTP header',
+          description:
+            'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Without it such a decision holds the whole caller.',
+        }),
+      ),
       trustHeaders: Type.Boolean({
         default: false,
         description:

@@ -24,6 +24,8 @@ export interface DenyQuestion {
   readonly principals: readonly Pick<Principal, 'kind' | 'id'>[]
   /** Credential ids as decisions name them: gateway row ids, or the SHA-256 of an API key in hex. */
   readonly credentials: readonly string[]
+  /** Where the call comes from, as `networkOf` writes it; null or absent where nobody told. */
+  readonly network?: string | null
 }
 
 export type DenyReason =
@@ -96,7 +98,7 @@ function questionKeys(question: DenyQuestion): AskedKeys {
   return keys
 }
 
-function allKeys({ token, principals, credentials }: DenyQuestion): readonly string[] {
+function allKeys({ token, principals, credentials, network }: DenyQuestion): readonly string[] {
   const keys: string[] = []
   if (token !== null) {
     if (token.jti !== null) keys.push(`token:${tokenKey(token.iss, token.jti)}`)
@@ -105,7 +107,10 @@ function allKeys({ token, principals, credentials }: DenyQuestion): readonly str
       keys.push(`issue:${issueKey(token.iss, token.sub, token.iat)}`)
   }
   for (const credential of credentials) keys.push(`credential:${hashOf(credential)}`)
-  for (const { kind, id } of principals) keys.push(`principal:${hashOf(kind, id)}`)
+  for (const { kind, id } of principals) {
+    keys.push(`principal:${hashOf(kind, id)}`)
+    if (network != null) keys.push(`network:${hashOf(kind, id, network)}`)
+  }
   return keys
 }
 

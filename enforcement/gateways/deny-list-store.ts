@@ -124,6 +124,8 @@ function parseScope(value: unknown): Scope | null {
   const issuer = iss === null || typeof iss === 'string' ? iss : undefined
   const principal = parsePrincipal(value.principal)
   if (kind === 'principal') return principal && { kind, principal }
+  if (kind === 'network')
+    return principal && typeof value.network === 'string' ? { kind, network: value.network, principal } : null
   if (kind === 'credential')
     return principal && typeof credential === 'string' ? { kind, credential, principal } : null
   if (issuer === undefined) return null

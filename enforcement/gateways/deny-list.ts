@@ -21,6 +21,8 @@ export interface DenyListOptions {
    * are then not throttled, as anybody could use up what they are left. True when not given.
    */
   readonly claimsVerified?: boolean
+  /** Whether the askers tell from where a call comes. False when not given. */
+  readonly knowsAddress?: boolean
 }
 
 const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
@@ -34,6 +36,7 @@ const SUPPORTED: readonly (readonly [Rule['action'], Capability['scope']])[] = [
   ['block', 'credential'],
   ['block', 'token'],
   ['block', 'token-issue'],
+  ['block', 'network'],
   ['revoke-token', 'token'],
   ['revoke-token', 'token-issue'],
   ['revoke-token', 'subject'],
@@ -72,7 +75,9 @@ export class DenyList implements GatewayAdapter {
     this.clock = options.clock
     this.claimsVerified = options.claimsVerified ?? true
     this.can = SUPPORTED.filter(
-      ([action, scope]) => action !== 'throttle' || this.claimsVerified || !TOKEN_SCOPES.includes(scope),
+      ([action, scope]) =>
+        (action !== 'throttle' || this.claimsVerified || !TOKEN_SCOPES.includes(scope)) &&
+        (scope !== 'network' || options.knowsAddress === true),
     ).map(([action, scope]) => ({ action, scope, worstCaseDelayMs: options.worstCaseDelayMs }))
   }
 

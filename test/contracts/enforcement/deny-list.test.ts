@@ -21,6 +21,7 @@ const rules = [
   rule('dec_3', 'revoke-token', { kind: 'token', iss: 'https://id.example', jti: 'a/b,c"\u0000' }),
   rule('dec_4', 'revoke-token', { kind: 'token-issue', iss: null, sub: 'bob', iat: 1_789_000_000 }),
   rule('dec_5', 'revoke-token', { kind: 'subject', iss: null, sub: 'bob', notBefore: 1_789_000_000 }),
+  rule('dec_7', 'block', { kind: 'network', network: '203.0.113.0', principal }),
   rule('dec_6', 'revoke-credential', { kind: 'credential', credential: 'k-1', principal }),
 ]
 
@@ -54,7 +55,13 @@ class FlakyMap implements TextMap {
 }
 
 function bench(store: DenyStore, map: FlakyMap | null): GatewayBench {
-  const options = { name: 'deny', store, clock: { now: () => wallTime(0) }, worstCaseDelayMs: 0 }
+  const options = {
+    name: 'deny',
+    store,
+    clock: { now: () => wallTime(0) },
+    worstCaseDelayMs: 0,
+    knowsAddress: true,
+  }
   return {
     adapter: new DenyList(options),
     other: new DenyList({ ...options, name: 'other' }),

@@ -31,6 +31,13 @@ const throttle: Rule = {
   until,
 }
 const rules: readonly Rule[] = [
+  {
+    id: 'dec_network',
+    action: 'block',
+    scope: { kind: 'network', network: '2001:db8:0:7::', principal: subject('frank') },
+    limit: null,
+    until,
+  },
   throttle,
   {
     id: 'dec_block',

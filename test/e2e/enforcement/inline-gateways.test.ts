@@ -37,6 +37,9 @@ const NAMES: Readonly<Record<InlineGatewayKind, boolean>> = {
   traefik: true,
 }
 
+/** Whose shipped configuration tells the endpoint the address of the client. */
+const TELLS_ADDRESS: Readonly<Record<InlineGatewayKind, boolean>> = { nginx: true, caddy: true, envoy: false }
+
 function token(sub: string, jti: string): Promise<string> {
   const now = Math.floor(Date.now() / 1_000)
   return new SignJWT({ iss: ISSUER, sub, jti, iat: now - 5, exp: now + 600 })
@@ -45,12 +48,17 @@ function token(sub: string, jti: string): Promise<string> {
 }
 
 /** The shipped configuration of the endpoint, at another issuer, whose keys the application publishes here. */
-async function shippedEndpoint(denyList: DenyList, keysPort: number): Promise<DecisionEndpoint> {
+async function shippedEndpoint(
+  kind: InlineGatewayKind,
+  denyList: DenyList,
+  keysPort: number,
+): Promise<DecisionEndpoint> {
   const shipped = await readFile(new URL('../../../samples/gateways/curfew.yaml', import.meta.url), 'utf8')
   const text = shipped
     .replace('https://idp.example/jwks.json', `http://127.0.0.1:${keysPort}/jwks.json`)
     .replace('https://idp.example', ISSUER)
     .replace('127.0.0.1:8742', '127.0.0.1:0')
+    .replace('# addressHeader', TELLS_ADDRESS[kind] ? 'addressHeader' : '# addressHeader')
   const loaded = loadConfig(text, { env: () => undefined, file: () => '' })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const endpoint = await openEndpoint({ config: loaded.config, clock, answered: () => undefined }, denyList)
@@ -74,10 +82,12 @@ function oddCalls(jwt: string): readonly (readonly [string, string, readonly str
 }
 
 /** Status of a call with exactly these headers, names and values in turn. */
-function statusOf(url: string, headers: readonly string[]): Promise<number> {
+function statusOf(url: string, headers: readonly string[], localAddress = '127.0.0.1'): Promise<number> {
   return new Promise((resolve, reject) => {
     const all = ['host', new URL(url).host, ...headers]
-    httpRequest(url, { headers: all, agent: false }, (answer) => resolve(answer.resume().statusCode ?? 0))
+    httpRequest(url, { headers: all, agent: false, localAddress }, (answer) =>
+      resolve(answer.resume().statusCode ?? 0),
+    )
       .on('error', reject)
       .end()
   })
@@ -103,7 +113,13 @@ for (const kind of ['envoy', 'traefik'] as const) {
 
 for (const kind of kinds) {
   describe.skipIf(!gatewayInstalled(kind) && !required)(`${kind} with samples/gateways`, () => {
-    const denyList = new DenyList({ name: 'deny', store: new MemoryDenyStore(), clock, worstCaseDelayMs: 0 })
+    const denyList = new DenyList({
+      name: 'deny',
+      store: new MemoryDenyStore(),
+      clock,
+      worstCaseDelayMs: 0,
+      knowsAddress: TELLS_ADDRESS[kind],
+    })
     let app: Server
     let endpoint: DecisionEndpoint
     let gateway: InlineGateway
@@ -121,7 +137,7 @@ for (const kind of kinds) {
       await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
       await denyList.refresh(never)
       void denyList.follow(1_000, ending.signal, () => undefined)
-      endpoint = await shippedEndpoint(denyList, (app.address() as AddressInfo).port)
+      endpoint = await shippedEndpoint(kind, denyList, (app.address() as AddressInfo).port)
       gateway = await startInlineGateway(kind, {
         appPort: (app.address() as AddressInfo).port,
         decidePort: endpoint.port,
@@ -226,6 +242,38 @@ for (const kind of kinds) {
         await statusOf(`${gateway.url}/v1/odd`, ['authorization', `Bearer ${await token('m', 'o-3')}`]),
       ).toBe(200)
     }, 60_000)
+
+    it.runIf(TELLS_ADDRESS[kind])(
+      'refuses a caller in one network, whatever address it claims',
+      async () => {
+        const principal = {
+          kind: 'sub',
+          id: JSON.stringify([ISSUER, 'erin']),
+          label: 'erin',
+          verified: true,
+        } as const
+        const scope = { kind: 'network', network: '127.0.9.0', principal } as const
+        const putting = denyList.put({ id: 'dec_net', action: 'block', scope, limit: null, until }, never)
+        if (!TELLS_ADDRESS[kind]) {
+          await expect(putting).rejects.toMatchObject({ code: 'GATEWAY_UNSUPPORTED' })
+          return
+        }
+        await putting
+        const bearer = ['authorization', `Bearer ${await token('erin', 'e-1')}`]
+        const other = ['authorization', `Bearer ${await token('frank', 'f-1')}`]
+        const at = (from: string, headers: readonly string[]) =>
+          statusOf(`${gateway.url}/v1/x`, headers, from)
+        const forged = (address: string) => ['x-curfew-client', address, 'x-forwarded-for', address]
+        expect([
+          await at('127.0.9.1', bearer),
+          await at('127.0.9.200', [...bearer, ...forged('127.0.0.1')]),
+          await at('127.0.0.1', bearer),
+          await at('127.0.0.1', [...bearer, ...forged('127.0.9.1')]),
+          await at('127.0.9.1', other),
+        ]).toEqual([403, 403, 200, 200, 200])
+      },
+      60_000,
+    )
 
     it('refuses soon after a decision', async () => {
       const times: number[] = []

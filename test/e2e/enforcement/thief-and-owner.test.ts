@@ -137,7 +137,7 @@ describe.skipIf(haproxyMissing !== null && process.env.CI !== 'true')(
       }
       expect(status).toBe(401)
       await expect.poll(() => engine.standing('token')?.decision.scope).toMatchObject({ jti: 'shared' })
-      expect([await steal(AWAY), await work()]).toEqual([401, 401])
+      expect([await steal(AWAY), await work()]).toEqual([403, 401])
     })
 
     it('takes the whole caller where the network tells nothing', async () => {
