@@ -27,6 +27,7 @@ function timed(line: object, time: number): Sample {
     start_time: 'response' in line ? time : new Date(time).toISOString(),
     timestamp: new Date(time).toISOString(),
     eventTime: new Date(time).toISOString(),
+    StartUTC: new Date(time).toISOString(),
     time,
   }
   const moved = Object.entries(line).map(([key, value]: [string, unknown]) => [key, at[key] ?? value])
@@ -122,12 +123,13 @@ export const SAMPLES: Readonly<Record<string, (time: number, n: number) => Sampl
  * identifier, and an e-mail address is a name: both are kept (docs/decisions). Tokens are not, even there.
  */
 const NAMES =
-  /^(?:jwt_(?:iss|sub|jti)|developer_(?:app|id)|apiKeyId|principalId|iss|sub|jti|curfew_(?:iss|sub|jti)|user_id|alias|org_id|oauth_id|userIdentity\/.*|actor\/.*|consumer\/.*|authenticated_entity\/id|jwt\/(?:iss|sub|jti)|principal\/.*|parents\/.*|token\/(?:iss|sub|jti)|credential)$/
+  /^(?:jwt_(?:iss|sub|jti)|developer_(?:app|id)|apiKeyId|principalId|iss|sub|jti|curfew_(?:iss|sub|jti)|request_X-Curfew-(?:Issuer|Subject|Token)|user_id|alias|org_id|oauth_id|userIdentity\/.*|actor\/.*|consumer\/.*|authenticated_entity\/id|jwt\/(?:iss|sub|jti)|principal\/.*|parents\/.*|token\/(?:iss|sub|jti)|credential)$/
 const IDENTIFIERS: readonly Canary['kind'][] = ['api-key', 'e-mail']
 
 /** Where a line states the path: `request.uri` of Kong, `url.path` of OCSF and so on. */
 function targetOf(sample: Sample): readonly string[] {
-  const isPath = (leaf: readonly string[]) => /^(?:path|uri|raw_path|eventName)$/.test(leaf.at(-1) ?? '')
+  const isPath = (leaf: readonly string[]) =>
+    /^(?:path|uri|raw_path|RequestPath|eventName)$/.test(leaf.at(-1) ?? '')
   return leavesOf(sample).find(isPath) ?? ['path']
 }
 
