@@ -1,11 +1,24 @@
+import type { Action } from '../core/decision.ts'
 import { agreed, notAgreed } from './approvals.ts'
 import type { Incident, IssuedDecision } from './incident.ts'
 import type { Partition } from './partition.ts'
 
-/** A person lifted one decision: the principal is no longer held, the incident goes on. False when it is gone. */
+/** Weakest first, as the gateways count them. */
+const STRENGTH: readonly Action[] = ['release', 'throttle', 'block', 'revoke-token', 'revoke-credential']
+
+/**
+ * A person lifted one decision, and with it what restricts no more: the gateways drop both. The incident goes on, and what
+ * the person knew when lifting is no evidence any more. False when it is gone.
+ */
 export function released(partition: Partition, incident: string, decision: string): boolean {
   return change(partition, incident, decision, (issued, of) => {
-    issued.holdUntil = Math.min(issued.holdUntil, partition.now)
+    const most = STRENGTH.indexOf(issued.action)
+    for (const other of of.issued) {
+      const goes = other === issued || STRENGTH.indexOf(other.action) <= most
+      if (goes) other.holdUntil = Math.min(other.holdUntil, partition.now)
+    }
+    of.attempts = 0
+    of.since = { records: 0, requests: 0, bytes: 0, events: 0 }
     if (issued.mode === 'approve') notAgreed(of, issued)
   })
 }
