@@ -145,6 +145,16 @@ export const DecisionSchema = Type.Object({
     mode: words(['observe', 'approve', 'enforce']),
     holdSeconds: Type.Number(),
     limit: nullable(Type.Object({ requests: Type.Number(), windowSeconds: Type.Number() })),
+    wider: Type.Optional(
+      Type.Object(
+        {
+          action: words(['throttle', 'block', 'revoke-token', 'revoke-credential']),
+          scope: Type.Object({ kind: Type.String() }, { additionalProperties: true }),
+          limit: nullable(Type.Object({ requests: Type.Number(), windowSeconds: Type.Number() })),
+        },
+        { description: 'what gateways hold that cannot tell the networks of a caller apart' },
+      ),
+    ),
     incident: Type.String(),
     reason: Type.String(),
     principal: Type.Object({

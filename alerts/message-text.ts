@@ -192,6 +192,7 @@ function doneLine({ decision, status, until, approval, proof }: DecisionStatus):
     us(`${actionWords(decision)} `),
     log(decision.entity.id),
     ...limitWords(decision),
+    ...placeWords(decision),
     ...statusWords(status, hold),
     ...becauseWords(status, decision),
     ...approvalWords(status, approval ?? null),
@@ -217,6 +218,18 @@ function actionWords(decision: Decision): string {
 function limitWords({ action, limit }: Decision): Line {
   if (action !== 'throttle' || limit === null) return []
   return [us(` to ${counted(limit.requests, 'request')} per ${durationText(limit.windowSeconds)}`)]
+}
+
+/** Where only what comes from one network is meant, and what stands in for that at gateways that cannot tell networks. */
+function placeWords({ scope, wider }: Decision): Line {
+  if (scope.kind !== 'network') return []
+  const place = [us(' in the network '), log(scope.network)]
+  if (wider === undefined) return place
+  const limit =
+    wider.limit === null
+      ? ''
+      : ` to ${counted(wider.limit.requests, 'request')} per ${durationText(wider.limit.windowSeconds)}`
+  return [...place, us(` (where networks cannot be told apart: ${wider.action} the caller${limit})`)]
 }
 
 function statusWords(status: string, hold: string): Line {

@@ -112,12 +112,18 @@ function tellDecision(
   { decision, status, statusReason, issuedAt, effectiveBy }: DecisionView,
   screen: Screen,
 ): void {
-  const { action, entity, limit, holdSeconds, reason, scope } = decision
+  const { action, entity, limit, holdSeconds, reason, scope, wider } = decision
   const how = limit === null ? scopeText(scope) : ` to ${limit.requests} request per ${limit.windowSeconds} s`
   const hold = `for ${Math.round(holdSeconds / 60)} min`
   screen.line(
     `  ${screen.styled('bold', 'DECISION')}  ${screen.styled('yellow', `${action} ${entity.id}${how}`)}, ${hold}: ${status}`,
   )
+  if (wider?.limit) {
+    const { requests, windowSeconds } = wider.limit
+    screen.line(
+      `            this gateway cannot tell networks: ${wider.action} to ${requests} request per ${windowSeconds} s`,
+    )
+  }
   if (statusReason !== null) screen.line(`            ${statusReason}`)
   screen.line(`            because ${reason}`)
   const issued = issuedAt === null ? '' : `issued ${issuedAt.slice(11, 23)}, `

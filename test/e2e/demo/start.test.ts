@@ -55,7 +55,10 @@ describe('curfew start', () => {
     expect(left).toBeLessThanOrEqual(500)
     expect(out).toMatch(/warehouse-etl, 3 AM as every night: 200 x 12, 6,000 records: not touched/)
     expect(out).toContain('incidents in these days: 0')
-    expect(out).toMatch(/DECISION\s+throttle consumer:orders-svc to 1 request per 10 s, for 60 min: in-force/)
+    expect(out).toMatch(
+      /DECISION\s+block consumer:orders-svc, from the network 127\.0\.0\.0, for 60 min: in-force/,
+    )
+    expect(out).toContain('this gateway cannot tell networks: throttle to 1 request per 10 s')
     expect(out).toMatch(/DECISION\s+revoke-token consumer:orders-svc, the token with jti .* in-force/)
     expect(out).toMatch(/effective by 03:\d\d:\d\d\.\d{3} UTC/)
     expect(out).toMatch(/dashboard http:\/\/127\.0\.0\.1:\d+\/#token=\S+/)

@@ -220,3 +220,23 @@ describe('log text', () => {
     expect(withoutLinks('http://x')).toBe('http[:]//x')
   })
 })
+
+describe('a decision about one network of a caller', () => {
+  it('says which one, and what stands in for it elsewhere', () => {
+    const principal = { kind: 'sub', id: 'orders', label: 'orders', verified: true } as const
+    const held = decision({
+      action: 'block',
+      limit: null,
+      scope: { kind: 'network', network: '203.0.113.0', principal },
+      wider: {
+        action: 'throttle',
+        scope: { kind: 'principal', principal },
+        limit: { requests: 1, windowSeconds: 10 },
+      },
+    })
+    const text = messageText(alertMessage({ decisions: [decisionStatus({ decision: held })] }))
+    expect(text.done.map(plainLine).join(' ')).toContain(
+      'in the network 203.0.113.0 (where networks cannot be told apart: throttle the caller to 1 request per 10 s)',
+    )
+  })
+})
