@@ -236,7 +236,7 @@ describe('a decision about one network of a caller', () => {
     })
     const text = messageText(alertMessage({ decisions: [decisionStatus({ decision: held })] }))
     expect(text.done.map(plainLine).join(' ')).toContain(
-      'in the network 203.0.113.0 (where networks cannot be told apart: throttle the caller to 1 request per 10 s)',
+      'in the network 203.0.113.0 (where networks cannot be told apart: throttle the caller to 1 request per 10 seconds)',
     )
   })
 })
