@@ -1,4 +1,4 @@
-import type { Decision, Entity, OnTimeout } from '../core/decision.ts'
+import type { Decision, Entity, Limit, OnTimeout } from '../core/decision.ts'
 import { type AlertRecord, isNotice } from '../core/incident.ts'
 import type { Reason } from '../core/opinion.ts'
 import { inert } from './log-text.ts'
@@ -217,7 +217,11 @@ function actionWords(decision: Decision): string {
 
 function limitWords({ action, limit }: Decision): Line {
   if (action !== 'throttle' || limit === null) return []
-  return [us(` to ${counted(limit.requests, 'request')} per ${durationText(limit.windowSeconds)}`)]
+  return [us(limitText(limit))]
+}
+
+function limitText({ requests, windowSeconds }: Limit): string {
+  return ` to ${counted(requests, 'request')} per ${durationText(windowSeconds)}`
 }
 
 /** Where only what comes from one network is meant, and what stands in for that at gateways that cannot tell networks. */
@@ -225,10 +229,7 @@ function placeWords({ scope, wider }: Decision): Line {
   if (scope.kind !== 'network') return []
   const place = [us(' in the network '), log(scope.network)]
   if (wider === undefined) return place
-  const limit =
-    wider.limit === null
-      ? ''
-      : ` to ${counted(wider.limit.requests, 'request')} per ${durationText(wider.limit.windowSeconds)}`
+  const limit = wider.limit === null ? '' : limitText(wider.limit)
   return [...place, us(` (where networks cannot be told apart: ${wider.action} the caller${limit})`)]
 }
 

@@ -3,6 +3,20 @@ import type { Principal } from './event.ts'
 /** What can be asked of a gateway, weakest first; `release` lifts what stands. */
 export type Action = 'throttle' | 'block' | 'revoke-token' | 'revoke-credential' | 'release'
 
+/** Rungs of the ladder, weakest first. */
+const STRENGTH: Readonly<Record<Action, number>> = {
+  release: 0,
+  throttle: 1,
+  block: 2,
+  'revoke-token': 3,
+  'revoke-credential': 4,
+}
+
+/** How much stronger than nothing an action is; larger is stronger. */
+export function strengthOf(action: Action): number {
+  return STRENGTH[action]
+}
+
 /** `observe` records what would be done, `approve` waits for a person, `enforce` acts. */
 export type Mode = 'observe' | 'approve' | 'enforce'
 

@@ -1,4 +1,4 @@
-import type { Decision, Wider } from '../core/decision.ts'
+import { type Decision, strengthOf, type Wider } from '../core/decision.ts'
 import { entityId, profileKey } from '../core/event.ts'
 import { isoTime, wallTime } from '../core/time.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
@@ -11,7 +11,7 @@ import {
   type Receipt,
   waitsUntil,
 } from './ledger.ts'
-import { covers, strengthOf } from './plan.ts'
+import { covers } from './plan.ts'
 
 /** How one gateway stands to one rule, as far as this process knows. */
 export type Hold = 'held' | 'failed' | 'unsupported'

@@ -1,4 +1,4 @@
-import type { Action, Scope } from '../core/decision.ts'
+import { type Scope, strengthOf } from '../core/decision.ts'
 import { type WallTimeMs, wallTime } from '../core/time.ts'
 import type { Rule } from './gateway.ts'
 
@@ -8,20 +8,6 @@ export interface Plan {
   readonly remove: readonly string[]
   /** When the next rule ends and a new plan is due; null when none will. */
   readonly wakeAt: WallTimeMs | null
-}
-
-/** Rungs of the ladder, weakest first. */
-const STRENGTH: Readonly<Record<Action, number>> = {
-  release: 0,
-  throttle: 1,
-  block: 2,
-  'revoke-token': 3,
-  'revoke-credential': 4,
-}
-
-/** How much stronger than nothing an action is; larger is stronger. */
-export function strengthOf(action: Action): number {
-  return STRENGTH[action]
 }
 
 /** Gateways keep whole seconds; ends that differ by less are the same end. */

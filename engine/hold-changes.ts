@@ -1,10 +1,7 @@
-import type { Action } from '../core/decision.ts'
+import { strengthOf } from '../core/decision.ts'
 import { agreed, notAgreed } from './approvals.ts'
 import type { Incident, IssuedDecision } from './incident.ts'
 import type { Partition } from './partition.ts'
-
-/** Weakest first, as the gateways count them. */
-const STRENGTH: readonly Action[] = ['release', 'throttle', 'block', 'revoke-token', 'revoke-credential']
 
 /**
  * A person lifted one decision, and with it what restricts no more: the gateways drop both. The incident goes on, and what
@@ -12,9 +9,9 @@ const STRENGTH: readonly Action[] = ['release', 'throttle', 'block', 'revoke-tok
  */
 export function released(partition: Partition, incident: string, decision: string): boolean {
   return change(partition, incident, decision, (issued, of) => {
-    const most = STRENGTH.indexOf(issued.action)
+    const most = strengthOf(issued.action)
     for (const other of of.issued) {
-      const goes = other === issued || STRENGTH.indexOf(other.action) <= most
+      const goes = other === issued || strengthOf(other.action) <= most
       if (goes) other.holdUntil = Math.min(other.holdUntil, partition.now)
     }
     of.attempts = 0

@@ -35,6 +35,9 @@ export class Judge {
   private readonly spare: MutablePart[]
   private readonly question = {} as MutableQuestion
 
+  /** Which detector knows the networks of callers; -1 when none does. */
+  private readonly knowsNetworks: number
+
   constructor(detectors: readonly Detector[]) {
     this.detectors = detectors
     let offset = FIXED_BYTES
@@ -44,6 +47,7 @@ export class Judge {
       return section
     })
     this.sectionBytes = offset - FIXED_BYTES
+    this.knowsNetworks = detectors.findIndex((d) => d.isFromNewNetwork !== undefined)
     this.spare = detectors.map((d) => ({ detector: d.name, surprise: 0, weight: d.weight }))
   }
 
@@ -90,7 +94,7 @@ export class Judge {
 
   /** Whether a call comes from a network that is new to a caller who is known by others; null where nobody can tell. */
   isFromNewNetwork(event: AccessEvent, profile: ProfileView): boolean | null {
-    const i = this.detectors.findIndex((d) => d.isFromNewNetwork !== undefined)
+    const i = this.knowsNetworks
     return i < 0 ? null : this.detectors[i]!.isFromNewNetwork!(event, profile, this.sections[i]!)
   }
 

@@ -1,4 +1,4 @@
-import type { Scope } from '../../core/decision.ts'
+import { type Scope, strengthOf } from '../../core/decision.ts'
 import type { Principal } from '../../core/event.ts'
 import { hashOf } from '../../core/hash.ts'
 import type { WallTimeMs } from '../../core/time.ts'
@@ -134,13 +134,6 @@ function refusalOf(rule: Rule): DenyAnswer {
 
 const NONE: readonly Entry[] = []
 
-const STRENGTH: Readonly<Record<Rule['action'], number>> = {
-  throttle: 0,
-  block: 1,
-  'revoke-token': 2,
-  'revoke-credential': 3,
-}
-
 /**
  * The rules in memory, found by hash in constant time. Expiry stands in every entry, so a copy that no
  * longer hears from its store lets go in time and until then still refuses whom it knows.
@@ -195,7 +188,7 @@ export class DenyIndex {
   refusal(question: DenyQuestion, now: WallTimeMs): DenyAnswer | null {
     const strongest = this.live(question, now)
       .filter((entry) => entry.throttle === null)
-      .sort((a, b) => STRENGTH[b.rule.action] - STRENGTH[a.rule.action])[0]
+      .sort((a, b) => strengthOf(b.rule.action) - strengthOf(a.rule.action))[0]
     if (strongest !== undefined) return refusalOf(strongest.rule)
     if (question.token === null || !unidentifiable(question.token)) return null
     const held = this.holding(question, now)

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Scope } from '../../../core/decision.ts'
+import { type Scope, strengthOf } from '../../../core/decision.ts'
 import type { Principal } from '../../../core/event.ts'
 import { wallTime } from '../../../core/time.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
-import { covers, effectiveRules, plan, scopeKey, strengthOf } from '../../../enforcement/plan.ts'
+import { covers, effectiveRules, plan, scopeKey } from '../../../enforcement/plan.ts'
 
 const NOW = wallTime(1_000_000)
 const principal = (name: string): Principal => ({
