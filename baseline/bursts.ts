@@ -45,6 +45,30 @@ export function cutBursts(counts: PeakCounts, all: PeakCounts = counts): Float64
   return out
 }
 
+/** Principal-days per bin of how many times over an hour exceeds the largest of former days; the lowest bin holds the others. */
+export interface SurgeCounts {
+  /** Days of callers with many former days. */
+  readonly settled: Float64Array
+  /** Days of callers with few, whose largest hour still grows. */
+  readonly early: Float64Array
+}
+
+/**
+ * -log10 of the share of principal-days on which an hour exceeds the largest of former days so many times, per bin of
+ * {@link burstBin}. The built-in tail falls with this power of the ratio.
+ */
+export function cutSurges(counts: Float64Array, power: number): Float64Array {
+  const days = daysIn(counts)
+  const out = new Float64Array(BURST_BINS)
+  let above = 0
+  for (let bin = BURST_BINS - 1; bin >= 0; bin--) {
+    above += counts[bin]!
+    const builtIn = ENOUGH_DAYS * 2 ** ((-power * bin) / BINS_PER_OCTAVE)
+    out[bin] = -Math.log10((above + builtIn) / (days + ENOUGH_DAYS))
+  }
+  return out
+}
+
 function daysIn(counts: Float64Array): number {
   let days = 0
   for (const count of counts) days += count

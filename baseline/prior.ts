@@ -1,4 +1,4 @@
-import { BURST_BINS, cutBursts, type PeakCounts } from './bursts.ts'
+import { BURST_BINS, cutBursts, cutSurges, type PeakCounts, type SurgeCounts } from './bursts.ts'
 import { CELLS } from './layout.ts'
 import { OPERATIONS } from './operations.ts'
 import { OWNER_BUCKETS } from './owners.ts'
@@ -22,6 +22,10 @@ export interface Prior {
   readonly operations: Float64Array
   /** -log10 of the share of principal-days with a peak this large, per bin; see {@link cutBursts}. */
   readonly peaks: Readonly<Record<PeakName, Float64Array>>
+  /** -log10 of the share of days of settled callers with a surge this large, per bin; see {@link cutSurges}. */
+  readonly surges: Readonly<Record<SurgeName, Float64Array>>
+  /** The same of callers with few former days. */
+  readonly earlySurges: Readonly<Record<SurgeName, Float64Array>>
 }
 
 /**
@@ -30,6 +34,17 @@ export interface Prior {
  */
 export const PEAKS = ['bursts', 'refusals', 'steps', 'turns'] as const
 export type PeakName = (typeof PEAKS)[number]
+
+/**
+ * What is counted by the hour and held against the largest hour of former days. In the order in which it is encoded, behind
+ * everything else; new ones go last.
+ */
+export const SURGES = ['calls', 'records', 'writes', 'objects'] as const
+export type SurgeName = (typeof SURGES)[number]
+
+/** How fast the built-in tail of surges falls: in generated traffic with the third power, in a caller's first days with the first. */
+const SETTLED_POWER = 2
+const EARLY_POWER = 1
 
 /** Means count in steps of 1/1024 nat, so that sums are integers and merge exactly in any order. */
 const STEPS = 1024
@@ -62,6 +77,7 @@ export interface PriorSums {
   readonly peaks: Readonly<Record<PeakName, PeakCounts>>
   /** Principals that count, per bucket of owners; not part of what is cut. */
   readonly owners: Float64Array
+  readonly surges: Readonly<Record<SurgeName, SurgeCounts>>
 }
 
 export function emptyPriorSums(): PriorSums {
@@ -74,11 +90,16 @@ export function emptyPriorSums(): PriorSums {
     operations: new Float64Array(OPERATIONS),
     peaks: perPeak(() => ({ known: new Float64Array(BURST_BINS), newcomers: new Float64Array(BURST_BINS) })),
     owners: new Float64Array(OWNER_BUCKETS),
+    surges: perSurge(() => ({ settled: new Float64Array(BURST_BINS), early: new Float64Array(BURST_BINS) })),
   }
 }
 
 function perPeak<T>(of: (name: PeakName, index: number) => T): Record<PeakName, T> {
   return Object.fromEntries(PEAKS.map((name, i) => [name, of(name, i)])) as Record<PeakName, T>
+}
+
+function perSurge<T>(of: (name: SurgeName, index: number) => T): Record<SurgeName, T> {
+  return Object.fromEntries(SURGES.map((name, i) => [name, of(name, i)])) as Record<SurgeName, T>
 }
 
 /**
@@ -130,6 +151,8 @@ export function cutPrior(sums: PriorSums, version: number): Prior {
     hours,
     operations: cutShares(sums.operations, OPERATIONS_WEIGHT),
     peaks: perPeak((name) => cutBursts(sums.peaks[name], sums.peaks.bursts)),
+    surges: perSurge((name) => cutSurges(sums.surges[name].settled, SETTLED_POWER)),
+    earlySurges: perSurge((name) => cutSurges(sums.surges[name].early, EARLY_POWER)),
   }
 }
 
@@ -142,9 +165,10 @@ function cutShares(counts: Float64Array, weight: number): Float64Array {
 }
 
 /** Number of Float64 values in {@link encodePriorSums}. */
-export const PRIOR_SUMS_LENGTH = 4 * CELLS + 168 + OPERATIONS + PEAKS.length * 2 * BURST_BINS + OWNER_BUCKETS
 const FIRST_PEAK = 4 * CELLS + 168 + OPERATIONS
 const FIRST_OWNER = FIRST_PEAK + PEAKS.length * 2 * BURST_BINS
+const FIRST_SURGE = FIRST_OWNER + OWNER_BUCKETS
+export const PRIOR_SUMS_LENGTH = FIRST_SURGE + SURGES.length * 2 * BURST_BINS
 
 export function encodePriorSums(sums: PriorSums): Float64Array {
   const out = new Float64Array(PRIOR_SUMS_LENGTH)
@@ -159,6 +183,10 @@ export function encodePriorSums(sums: PriorSums): Float64Array {
     out.set(sums.peaks[name].newcomers, FIRST_PEAK + (2 * i + 1) * BURST_BINS)
   }
   out.set(sums.owners, FIRST_OWNER)
+  for (const [i, name] of SURGES.entries()) {
+    out.set(sums.surges[name].settled, FIRST_SURGE + 2 * i * BURST_BINS)
+    out.set(sums.surges[name].early, FIRST_SURGE + (2 * i + 1) * BURST_BINS)
+  }
   return out
 }
 
@@ -177,6 +205,13 @@ export function decodePriorSums(values: Float64Array): PriorSums {
         newcomers: values.slice(at + BURST_BINS, at + 2 * BURST_BINS),
       }
     }),
-    owners: values.slice(FIRST_OWNER, FIRST_OWNER + OWNER_BUCKETS),
+    owners: values.slice(FIRST_OWNER, FIRST_SURGE),
+    surges: perSurge((_, i) => {
+      const at = FIRST_SURGE + 2 * i * BURST_BINS
+      return {
+        settled: values.slice(at, at + BURST_BINS),
+        early: values.slice(at + BURST_BINS, at + 2 * BURST_BINS),
+      }
+    }),
   }
 }

@@ -3,6 +3,7 @@ import { peakDetector } from './peaks.ts'
 /** Many calls within ten seconds: a script let loose, long before its minute or hour looks large. */
 const burst = peakDetector({
   name: 'burst',
+  place: 3,
   summary: 'More calls within ten seconds than this caller and nearly all others have in their busiest ones.',
   owasp: ['API4:2023'],
   slotMs: 10_000,

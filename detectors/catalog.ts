@@ -5,6 +5,7 @@ import enumeration from './enumeration.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
 import probing from './probing.ts'
+import surge from './surge.ts'
 import tokenSharing from './token-sharing.ts'
 import volume from './volume.ts'
 
@@ -18,6 +19,7 @@ export const DETECTORS: readonly Detector[] = [
   enumeration,
   tokenSharing,
   changePoint,
+  surge,
 ]
 
 /**

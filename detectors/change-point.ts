@@ -64,6 +64,7 @@ const LEAST_OPINION = 1
  */
 const changePoint: Detector = {
   name: 'change-point',
+  place: 7,
   version: 1,
   summary: 'A steady caller gets answers of another size than before, larger or smaller.',
   sectionBytes: SECTION_BYTES,

@@ -28,6 +28,8 @@ export const ABSTAIN = -1
  */
 export interface Detector {
   readonly name: string
+  /** Its own place, 0 to 15, in the counts by which surprises of different detectors are made comparable; never given to another. */
+  readonly place: number
   /** Bump when the section's layout changes; stored beside it. */
   readonly version: number
   readonly summary: string
@@ -48,6 +50,8 @@ export interface Detector {
    * too little is known. Absent for a detector that keeps no networks.
    */
   isFromNewNetwork?(event: AccessEvent, profile: ProfileView, section: Section): boolean | null
+  /** A person said that what was held against the caller is usual: it counts as learnt. Called before {@link settle}. */
+  accept?(profile: ProfileView, section: Section): void
   /** An incident of this caller ended: what has been told must not be held against it again. */
   settle?(profile: ProfileView, section: Section): void
   /** -log10 of a tail probability (>= 0, at most MAX_SURPRISE), or ABSTAIN. */

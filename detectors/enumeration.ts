@@ -16,6 +16,7 @@ const ZERO = 0x30
  */
 const enumeration = peakDetector({
   name: 'enumeration',
+  place: 5,
   summary:
     'More steps from one id to a neighbouring one within an hour than this caller and nearly all others take.',
   owasp: ['API1:2023'],

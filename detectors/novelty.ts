@@ -90,6 +90,7 @@ const MAX_NOTED = 4096
  */
 const novelty: Detector = {
   name: 'novelty',
+  place: 2,
   version: 2,
   summary:
     'Operations, hours, networks, clients and objects that speak for somebody else than this caller, added up over a day.',

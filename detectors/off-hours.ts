@@ -28,6 +28,7 @@ const share = new Float64Array(HOURS_OF_WEEK)
  */
 const offHours: Detector = {
   name: 'off-hours',
+  place: 1,
   version: 1,
   summary: 'Activity at an hour of the week at which this caller is hardly ever active.',
   sectionBytes: 0,

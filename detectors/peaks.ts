@@ -43,6 +43,7 @@ const LEAST_OPINION = 1
 /** What is counted, over how long, and what it is called. */
 export interface Peak {
   readonly name: string
+  readonly place: number
   readonly summary: string
   readonly owasp: readonly string[]
   /** Length of a slot, ms; divides a day. */
@@ -69,6 +70,7 @@ export interface Peak {
 export function peakDetector(peak: Peak): Detector {
   return {
     name: peak.name,
+    place: peak.place,
     version: 1,
     summary: peak.summary,
     sectionBytes: marksOfPeak(peak) + peak.marks,

@@ -11,6 +11,7 @@ import { peakDetector } from './peaks.ts'
  */
 const probing = peakDetector({
   name: 'probing',
+  place: 4,
   summary: 'More answers 401, 403 and 404 within an hour than this caller and nearly all others collect.',
   owasp: ['API1:2023', 'API2:2023', 'API5:2023'],
   slotMs: HOUR_MS,

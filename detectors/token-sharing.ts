@@ -14,6 +14,7 @@ const BEFORE = 1
  */
 const tokenSharing = peakDetector({
   name: 'token-sharing',
+  place: 6,
   summary:
     'Calls that take turns between two networks or clients within an hour, more than with this caller and nearly all others.',
   owasp: ['API2:2023'],

@@ -14,6 +14,7 @@ const UNITS = ['requests', 'records', 'bytes'] as const
  */
 const volume: Detector = {
   name: 'volume',
+  place: 0,
   version: 1,
   summary:
     'Requests, records or bytes far above what this caller and its peers use in a minute, ten, an hour or a day.',

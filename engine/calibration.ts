@@ -1,3 +1,6 @@
+import { DAY_LOOKS } from './combine.ts'
+import { cutLevels, LEVEL_BINS, LEVEL_PLACES, type Levels } from './levels.ts'
+
 /**
  * What surprises mean in this population. Two histograms of integers: of events, each principal-day
  * weighing the same, and of the largest surprise of each principal-day. Integer sums merge exactly.
@@ -5,11 +8,16 @@
 export interface CalibrationCounts {
   readonly events: Float64Array
   readonly dayMaxima: Float64Array
+  /** Of each detector, the largest surprise of each principal-day; see {@link LEVEL_BINS}. */
+  readonly levels: Float64Array
 }
 
 /** Bins of 1/16 decade from 0 to 32 decades; the last bin takes everything above. */
 export const BINS = 512
 const BINS_PER_DECADE = 16
+
+/** Numbers in the day maxima of all detectors. */
+export const LEVELS_LENGTH = LEVEL_PLACES * LEVEL_BINS
 
 /** Each principal-day shares this many units among its events. */
 export const UNITS_PER_DAY = 1024
@@ -17,8 +25,6 @@ export const UNITS_PER_DAY = 1024
 /** Principal-days that the built-in model (the detectors' tails are exact) is worth. */
 const BUILT_IN_DAYS = 50
 const BUILT_IN_DAY_MAXIMA = 200
-/** Independent looks in a principal-day under the built-in model, in decades: about 30. */
-const DAY_LOOKS = 1.5
 /** How much slower than the model the tail beyond the data may fall, and how much faster. */
 const MIN_SLOPE = 0.4
 const MAX_SLOPE = 1
@@ -35,7 +41,7 @@ const EVENT_MODEL = builtInModel(0)
 const DAY_MODEL = builtInModel(DAY_LOOKS)
 
 export function emptyCalibration(): CalibrationCounts {
-  return { events: new Float64Array(BINS), dayMaxima: new Float64Array(BINS) }
+  return { events: new Float64Array(BINS), dayMaxima: new Float64Array(BINS), levels: new Float64Array(LEVELS_LENGTH) }
 }
 
 export function binOf(surprise: number): number {
@@ -47,7 +53,12 @@ export function binOf(surprise: number): number {
 export interface Calibration {
   /** Principal-days whose largest surprise was counted. */
   readonly days: number
-  /** Surprise above which an incident opens, per false-alarm budget. */
+  /** What the surprises of each detector are worth. */
+  readonly levels: Levels
+  /**
+   * Surprise above which an incident opens, per false-alarm budget. Never below what a perfect detector needs for the
+   * budget: where nothing happens, a budget is not there to be used up by trifles.
+   */
   threshold(budgetPerThousandDays: number, minimum: number): number
   /** 1 - the share of normal events at least this surprising. */
   score(surprise: number): number
@@ -57,13 +68,16 @@ export interface Calibration {
 export function cutCalibration(counts: CalibrationCounts): Calibration {
   const events = tailOf(counts.events, BUILT_IN_DAYS * UNITS_PER_DAY, EVENT_MODEL)
   const maxima = tailOf(counts.dayMaxima, BUILT_IN_DAY_MAXIMA, DAY_MODEL)
+  const days = counts.dayMaxima.reduce((sum, count) => sum + count, 0)
   return {
-    days: counts.dayMaxima.reduce((sum, count) => sum + count, 0),
+    days,
+    levels: cutLevels(counts.levels, days),
     threshold(budget, minimum) {
       const wanted = budget / 1000
       let bin = 0
       while (bin < BINS - 1 && 10 ** -maxima[bin]! > wanted) bin++
-      return Math.min(MAX_THRESHOLD, Math.max(minimum, bin / BINS_PER_DECADE))
+      const perfect = DAY_LOOKS - Math.log10(wanted)
+      return Math.min(MAX_THRESHOLD, Math.max(minimum, perfect, bin / BINS_PER_DECADE))
     },
     score(surprise) {
       const x = Math.min(BINS - 2, surprise * BINS_PER_DECADE)

@@ -8,6 +8,8 @@ import type { Reason, VerdictPart } from '../core/opinion.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../detectors/detector.ts'
 import { CANARY_DETECTOR, CANARY_PART, CANARY_REASON } from './canary.ts'
 import { combine } from './combine.ts'
+import type { Knowledge } from './knowledge.ts'
+import { LEVELS_SECTION, noteLevel, worthOf } from './levels.ts'
 
 interface MutablePart {
   detector: string
@@ -40,7 +42,7 @@ export class Judge {
 
   constructor(detectors: readonly Detector[]) {
     this.detectors = detectors
-    let offset = FIXED_BYTES
+    let offset = FIXED_BYTES + LEVELS_SECTION.bytes
     this.sections = detectors.map((d) => {
       const section = { offset, bytes: d.sectionBytes }
       offset += d.sectionBytes
@@ -58,16 +60,22 @@ export class Judge {
       this.detectors[i]!.observe?.(question, this.sections[i]!, sums)
   }
 
-  /** The combined surprise of a call that is already counted in the open windows; null = all abstain. */
-  score(event: AccessEvent, profile: ProfileView, prior: Prior, newHour: boolean): number | null {
-    const question = this.ask(event, profile, prior, newHour)
+  /**
+   * The combined surprise of a call that is already counted in the open windows; null = all abstain. Notes on the caller's
+   * day what each detector said.
+   */
+  score(event: AccessEvent, profile: ProfileView, known: Knowledge, newHour: boolean): number | null {
+    const question = this.ask(event, profile, known.prior, newHour)
+    const { levels } = known.calibration
     const weight = isStale(profile) ? STALE_WEIGHT : 1
     let count = 0
     for (let i = 0; i < this.detectors.length; i++) {
-      const surprise = this.detectors[i]!.score(question, this.sections[i]!)
+      const detector = this.detectors[i]!
+      const surprise = detector.score(question, this.sections[i]!)
       if (surprise === ABSTAIN) continue
+      noteLevel(profile, detector.place, surprise)
       const part = this.spare[i]!
-      part.surprise = weight * surprise
+      part.surprise = weight * worthOf(levels, detector.place, surprise)
       this.parts[count++] = part
     }
     if (this.parts.length !== count) this.parts.length = count
@@ -87,6 +95,11 @@ export class Judge {
       this.detectors[i]!.learn(question, this.sections[i]!, sums)
   }
 
+  /** Takes what was held against a caller as usual. */
+  accept(profile: ProfileView): void {
+    for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.accept?.(profile, this.sections[i]!)
+  }
+
   /** Drops running evidence of a caller whose incident ended. */
   settle(profile: ProfileView): void {
     for (let i = 0; i < this.detectors.length; i++) this.detectors[i]!.settle?.(profile, this.sections[i]!)
@@ -102,7 +115,7 @@ export class Judge {
   explain(
     event: AccessEvent,
     profile: ProfileView,
-    prior: Prior,
+    { prior, calibration }: Knowledge,
   ): { reasons: Reason[]; parts: VerdictPart[] } {
     const question = this.ask(event, profile, prior, false)
     const parts = this.parts.map((p) => ({ ...p })).sort((a, b) => b.surprise - a.surprise)
@@ -116,7 +129,7 @@ export class Judge {
       const own = this.detectors[i]!.explain(question, this.sections[i]!)
       const sum = own.reduce((s, r) => s + r.weight, 0)
       for (const reason of own) {
-        const surprise = weight * reason.surprise
+        const surprise = weight * worthOf(calibration.levels, this.detectors[i]!.place, reason.surprise)
         reasons.push({ ...reason, surprise, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
       }
     }

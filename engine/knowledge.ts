@@ -7,6 +7,7 @@ import {
   PRIOR_SUMS_LENGTH,
   type Prior,
   type PriorSums,
+  SURGES,
 } from '../baseline/prior.ts'
 import {
   BINS,
@@ -14,6 +15,7 @@ import {
   type CalibrationCounts,
   cutCalibration,
   emptyCalibration,
+  LEVELS_LENGTH,
 } from './calibration.ts'
 
 /** What is known about all callers, frozen. */
@@ -34,7 +36,7 @@ export interface Sums {
 /** Knowledge is cut at multiples of this, in event time, and used one boundary later. */
 export const BOUNDARY_MS = 600_000
 /** Numbers in encoded sums. */
-export const SUMS_LENGTH = PRIOR_SUMS_LENGTH + 2 * BINS
+export const SUMS_LENGTH = PRIOR_SUMS_LENGTH + 2 * BINS + LEVELS_LENGTH
 /** A cut that moves no mean by more than this many nats is not worth re-deriving every profile. */
 const MATERIAL_CHANGE = 0.05
 
@@ -184,7 +186,7 @@ function rowOf(frozen: Float64Array, row: number): Float64Array {
   return asNow(frozen.slice(3 + row * length, 3 + (row + 1) * length))
 }
 
-/** Sums as they are encoded now: what earlier releases did not count stands behind the rest of the prior's. */
+/** Sums as they are encoded now: what earlier builds did not count stands behind the rest of the prior's, and at the end. */
 function asNow(values: Float64Array): Float64Array {
   if (values.length >= SUMS_LENGTH) return values
   const before = values.length - 2 * BINS
@@ -224,6 +226,10 @@ function isMaterial(before: Prior, after: Prior): boolean {
     const now = after.peaks[name]
     if (before.peaks[name].some((share, b) => Math.abs(share - now[b]!) > MATERIAL_CHANGE)) return true
   }
+  for (const name of SURGES) {
+    const now = after.surges[name]
+    if (before.surges[name].some((share, b) => Math.abs(share - now[b]!) > MATERIAL_CHANGE)) return true
+  }
   return false
 }
 
@@ -234,15 +240,20 @@ export function encodeSums(sums: Sums): Float64Array {
   out.set(prior)
   out.set(sums.calibration.events, prior.length)
   out.set(sums.calibration.dayMaxima, prior.length + BINS)
+  out.set(sums.calibration.levels, prior.length + 2 * BINS)
   return out
 }
 
 /** Reads what {@link encodeSums} wrote. */
 export function decodeSums(values: Float64Array): Sums {
-  const length = values.length - 2 * BINS
+  const length = PRIOR_SUMS_LENGTH
   return {
     prior: decodePriorSums(values.slice(0, length)),
-    calibration: { events: values.slice(length, length + BINS), dayMaxima: values.slice(length + BINS) },
+    calibration: {
+      events: values.slice(length, length + BINS),
+      dayMaxima: values.slice(length + BINS, length + 2 * BINS),
+      levels: values.slice(length + 2 * BINS),
+    },
   }
 }
 
@@ -258,6 +269,11 @@ function assignSums(target: Sums, source: Sums): void {
     target.prior.peaks[name].newcomers.set(source.prior.peaks[name].newcomers)
   }
   target.prior.owners.set(source.prior.owners)
+  for (const name of SURGES) {
+    target.prior.surges[name].settled.set(source.prior.surges[name].settled)
+    target.prior.surges[name].early.set(source.prior.surges[name].early)
+  }
   target.calibration.events.set(source.calibration.events)
   target.calibration.dayMaxima.set(source.calibration.dayMaxima)
+  target.calibration.levels.set(source.calibration.levels)
 }

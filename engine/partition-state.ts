@@ -9,6 +9,7 @@ import type { StoredNames } from './forgetting.ts'
 import type { StoredTraffic } from './gateway-traffic.ts'
 import type { Incident } from './incident.ts'
 import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
+import { LEVELS_SECTION } from './levels.ts'
 import type { PopulationName } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { Population } from './population.ts'
@@ -132,11 +133,10 @@ export class PartitionState implements StoredNames {
   constructor(partition: Partition, identityKey: Uint8Array) {
     this.partition = partition
     this.identityKey = identityKey
-    this.sections = partition.judge.detectors.map((d) => ({
-      name: d.name,
-      version: d.version,
-      bytes: d.sectionBytes,
-    }))
+    this.sections = [
+      LEVELS_SECTION,
+      ...partition.judge.detectors.map((d) => ({ name: d.name, version: d.version, bytes: d.sectionBytes })),
+    ]
   }
 
   /** Whether an event lies above the highest position of its source; remembers it. At most MAX_SOURCES are kept. */

@@ -221,7 +221,7 @@ export class Partition {
     const { prior } = active
     if (view.u32[(view.base + view.derived + DERIVED.version) / 4] !== prior.version + 1) derive(view, prior)
     judge.observe(event, view, population.learning, newHour)
-    const surprise = judge.score(event, view, prior, newHour)
+    const surprise = judge.score(event, view, active, newHour)
     if (surprise === null) {
       // Whoever abstains because it knows too little must still be taught.
       if (teaches(incident)) judge.learn(event, view, population.learning, newHour)
@@ -268,7 +268,7 @@ export class Partition {
       view.u32[(view.base + CORE.quarantinedEvents) / 4]! += 1
     }
     if (surprise > incident.surprise + WORTH_EXPLAINING || incident.events === 1) {
-      const { reasons, parts } = this.judge.explain(event, view, active.prior)
+      const { reasons, parts } = this.judge.explain(event, view, active)
       incident.reasons = reasons
       // In the order in which they were combined: adding in another one may differ in the last digit.
       incident.parts = this.judge.parts.map((part) => ({ ...part }))
@@ -381,6 +381,7 @@ export class Partition {
       const view = this.residents.slab.at(slot)
       if (verdict === 'accept') {
         acceptQuarantine(view, incident.quarantine, this.populationOf(principal).knowledge.sums.prior)
+        this.judge.accept(view)
       }
       this.settle(incident, true)
     }

@@ -9,6 +9,7 @@ import { DAY_MS } from '../core/time.ts'
 import { marksOf } from '../detectors/marks.ts'
 import { surpriseOfHour } from '../detectors/off-hours.ts'
 import { binOf, UNITS_PER_DAY } from './calibration.ts'
+import { closeLevels } from './levels.ts'
 import type { Population } from './population.ts'
 import { NEWCOMER_EVENTS } from './residents.ts'
 
@@ -77,9 +78,10 @@ function closeDay(view: ProfileView, day: number, event: AccessEvent, { knowledg
   const days = (view.base + CORE.activeDays) / 2
   const largest = view.f32[u + CORE.dayMaxSurprise / 4]!
   const events = view.f64[(view.base + CORE.events) / 8]!
-  if (countsForAll(view) && view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS) {
-    knowledge.sums.calibration.dayMaxima[binOf(largest)]! += 1
-  }
+  const { dayMaxima, levels } = knowledge.sums.calibration
+  const tells = countsForAll(view) && view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS
+  if (tells) dayMaxima[binOf(largest)]! += 1
+  closeLevels(view, tells ? levels : null)
   view.f32[u + CORE.dayMaxSurprise / 4] = 0
   view.u32[u + CORE.previousDayEvents / 4] = view.u32[u + CORE.dayEvents / 4]!
   view.u32[u + CORE.dayEvents / 4] = 0

@@ -12,6 +12,7 @@ const bitOf = ({ event }: Question) => 1 << (METHODS.indexOf(event.method) + 1)
  */
 export const methodNovelty: Detector = {
   name: 'method-novelty',
+  place: 15,
   version: 1,
   summary: 'A method that this caller never used.',
   sectionBytes: 8,

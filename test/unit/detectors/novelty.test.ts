@@ -86,7 +86,7 @@ describe('novelty', () => {
     const [event] = calls(1, MORNING, THIEF)
     opinion(engine, [...calls(4, MORNING - 5 * MINUTE_MS, THIEF), event!])
     const view = engine.residents.slab.at(engine.residents.find('default', habit.principal))
-    const { reasons } = engine.judge.explain(event!, view, engine.known.active.prior)
+    const { reasons } = engine.judge.explain(event!, view, engine.known.active)
     const features = reasons.filter((r) => r.detector === 'novelty').map((r) => r.feature)
     expect(features).toContain('operation/DELETE /v1/invoices/{id}')
   })

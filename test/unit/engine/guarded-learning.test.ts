@@ -248,7 +248,7 @@ describe('a caller whose incident nobody ends', () => {
     expect(engine.judge.parts.map((p) => p.detector)).toEqual(['volume'])
     const { view } = flag(engine)
     const prior = engine.knowledge.active.prior
-    const [reason] = engine.judge.explain(event, view, prior).reasons
+    const [reason] = engine.judge.explain(event, view, engine.knowledge.active).reasons
     expect(reason!.comparedWith).toBe('peers')
     // What the detector itself says, by the peers, is twice what counts.
     const section = engine.judge.sections[0]!
