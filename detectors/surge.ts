@@ -52,7 +52,8 @@ const surge: Detector = {
   name: 'surge',
   place: 8,
   version: 1,
-  summary: 'More served calls, records, writes or distinct objects in an hour than this caller ever had, many times over.',
+  summary:
+    'More served calls, records, writes or distinct objects in an hour than this caller ever had, many times over.',
   sectionBytes: SECTION_BYTES,
   weight: 1,
   owasp: ['API1:2023', 'API4:2023', 'API6:2023'],
@@ -105,7 +106,8 @@ function newObjects(event: AccessEvent, profile: ProfileView, at: number): numbe
   const byte = at + AT.objects + (bit >> 3)
   if ((profile.bytes[byte]! & (1 << (bit & 7))) !== 0) return 0
   let free = OBJECT_BITS
-  for (let i = at + AT.objects; i < at + AT.objects + OBJECT_BITS / 8; i++) free -= BITS_SET[profile.bytes[i]!]!
+  for (let i = at + AT.objects; i < at + AT.objects + OBJECT_BITS / 8; i++)
+    free -= BITS_SET[profile.bytes[i]!]!
   profile.bytes[byte]! |= 1 << (bit & 7)
   return OBJECT_BITS / free
 }
@@ -129,8 +131,7 @@ function passTime(profile: ProfileView, at: number, common: PriorSums): void {
   if (hour === former) return
   profile.u32[at / 4] = hour
   const perDay = DAY_MS / HOUR_MS
-  if (former !== 0 && Math.floor(hour / perDay) !== Math.floor(former / perDay))
-    closeDay(profile, at, common)
+  if (former !== 0 && Math.floor(hour / perDay) !== Math.floor(former / perDay)) closeDay(profile, at, common)
   profile.bytes.fill(0, at + AT.objects, at + AT.objects + OBJECT_BITS / 8)
   const f = at / 4
   for (let i = 0; i < COUNTERS; i++) {
@@ -219,4 +220,3 @@ function explain(question: Question, section: Section): readonly Reason[] {
     }
   })
 }
-

@@ -41,7 +41,11 @@ const EVENT_MODEL = builtInModel(0)
 const DAY_MODEL = builtInModel(DAY_LOOKS)
 
 export function emptyCalibration(): CalibrationCounts {
-  return { events: new Float64Array(BINS), dayMaxima: new Float64Array(BINS), levels: new Float64Array(LEVELS_LENGTH) }
+  return {
+    events: new Float64Array(BINS),
+    dayMaxima: new Float64Array(BINS),
+    levels: new Float64Array(LEVELS_LENGTH),
+  }
 }
 
 export function binOf(surprise: number): number {

@@ -86,6 +86,7 @@ export interface Incident {
   /** What `surprise` was combined from. */
   parts: readonly VerdictPart[]
   records: number
+  /** Calls; one that failed counts as a tenth. */
   requests: number
   bytes: number
   tokens: SeenToken[]
@@ -218,6 +219,18 @@ function nothingYet(at: number): Blank {
   }
 }
 
+/** What a call that failed counts beside one that was served or refused: it took nothing, but it was work. */
+const FAILED_WEIGHT = 0.1
+const REFUSALS: readonly number[] = [401, 403, 404]
+
+/**
+ * How much a call counts as impact. A client that repeats a failing call without pause (5xx, 409, 422, 429) harms itself
+ * first; it takes ten times as many calls as one that gets something, or finds out what it may reach.
+ */
+function weightOf({ status }: AccessEvent): number {
+  return status === null || status < 400 || REFUSALS.includes(status) ? 1 : FAILED_WEIGHT
+}
+
 /**
  * Adds a surprising call's impact, time, token and network, which may be known to be new to the caller (true), or not to be
  * (false), or neither (null).
@@ -233,8 +246,9 @@ export function addEvidence(
   incident.lastEventAt = Math.max(incident.lastEventAt, at)
   incident.lastDemandAt = Math.max(incident.lastDemandAt, at)
   noteEvidenceTime(incident, event, at)
-  incident.requests++
-  incident.since.requests++
+  const weight = weightOf(event)
+  incident.requests += weight
+  incident.since.requests += weight
   incident.since.events++
   if (event.refusedBy === null) {
     incident.records += event.records ?? 0

@@ -3,6 +3,7 @@ import type { AccessEvent } from '../core/event.ts'
 import { SECOND_MS } from '../core/time.ts'
 import { waitsForPerson } from './approvals.ts'
 import type { PrincipalState } from './control-plane.ts'
+import { speaksForTheft } from './evidence.ts'
 import { covered, GRACE_MS, isServed } from './hold-proof.ts'
 import { type Incident, type IssuedDecision, isHeld, type SeenToken } from './incident.ts'
 import type { SettingValues } from './settings.ts'
@@ -27,8 +28,8 @@ const SCOPE_SHARE = 0.9
 const MAX_LEAK_PER_MINUTE = 2
 
 /**
- * The ladder: throttle (or block, where one call carries too much), then the token, then its subject,
- * then the credential or the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
+ * The ladder: throttle (or block, where one call carries too much, or where a throttled caller goes on without a sign that
+ * its credential is in other hands), then the token, then its subject, then the credential or the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
  */
 export function nextStep(
   incident: Incident,
@@ -45,6 +46,8 @@ export function nextStep(
   if (incident.rung >= 4 || state === 'LEARNING') return null
   // Where a token is revoked only calls that still get through count: its refusals show that it holds.
   if (incident.surprise < values.revokeSurprise || incident.attempts < values.revokeAttempts) return null
+  if (!speaksForTheft(incident.reasons, values.revokeSurprise))
+    return incident.rung === 1 ? blockStep(incident) : null
   return incident.rung < 3 ? tokenStep(incident) : subjectStep(incident)
 }
 
@@ -119,10 +122,14 @@ function wholeStep(incident: Incident, values: SettingValues): Step {
   const perMinute = (values.throttleRequests / values.throttleWindowSeconds) * 60
   const leak = perMinute * (incident.records / Math.max(1, incident.requests))
   if (leak > MAX_LEAK_PER_MINUTE * Math.max(1, values.impactRecords)) {
-    return { rung: 2, action: 'block', scope, limit: null, tokenExp: null }
+    return blockStep(incident)
   }
   const limit = { requests: values.throttleRequests, windowSeconds: values.throttleWindowSeconds }
   return { rung: 1, action: 'throttle', scope, limit, tokenExp: null }
+}
+
+function blockStep({ principal }: Incident): Step {
+  return { rung: 2, action: 'block', scope: { kind: 'principal', principal }, limit: null, tokenExp: null }
 }
 
 function tokenStep(incident: Incident): Step {

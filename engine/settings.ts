@@ -30,7 +30,7 @@ export const SETTING_SPECS = {
     largerLoosens: true,
   },
   throttleSurprise: {
-    default: 7,
+    default: 6.5,
     min: 2,
     max: 40,
     unit: '-log10 p',
@@ -42,7 +42,8 @@ export const SETTING_SPECS = {
     min: 2,
     max: 60,
     unit: '-log10 p',
-    description: 'Surprise from which a held caller that goes on is revoked.',
+    description:
+      'Surprise from which a held caller that goes on is revoked, if something speaks for a credential in other hands.',
     largerLoosens: true,
   },
   impactRecords: {

@@ -3,6 +3,7 @@ import { emptyPriorSums } from '../../../baseline/prior.ts'
 import type { AccessEvent } from '../../../core/event.ts'
 import { DETECTORS } from '../../../detectors/catalog.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
+import { LEVEL_PLACES } from '../../../engine/levels.ts'
 import { DETECTOR_CHECKS, PLANTED_CALLS, type Subject } from './detector-contract.ts'
 import { methodNovelty } from './method-novelty.ts'
 
@@ -16,6 +17,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   'token-sharing': /^network-turns\/1h$/,
   'change-point': /^bytes\/call$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
+  surge: /^(requests|records|writes|objects)\/largest-hour$/,
   'method-novelty': /^methods\/DELETE$/,
 }
 
@@ -43,6 +45,13 @@ describe.each([...DETECTORS, methodNovelty].map((d) => [d.name, d] as const))('%
 describe('the catalogue', () => {
   it('has no name twice', () => {
     expect(new Set(DETECTORS.map((d) => d.name)).size).toBe(DETECTORS.length)
+  })
+
+  it('has no place twice, and none that there is no room for', () => {
+    expect(new Set(DETECTORS.map((d) => d.place)).size).toBe(DETECTORS.length)
+    expect(
+      DETECTORS.every(({ place }) => Number.isInteger(place) && place >= 0 && place < LEVEL_PLACES),
+    ).toBe(true)
   })
 })
 

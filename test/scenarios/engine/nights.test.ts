@@ -76,7 +76,7 @@ describe('the 3 AM download: a service that reads about 50 records a day starts 
 
   it('ends with the token revoked when the held caller goes on, and with its subject when a new token gets through', () => {
     const { engine, calls } = night()
-    const first = play(engine, calls.slice(0, 20)).decisions
+    const first = play(engine, calls.slice(0, 14)).decisions
     const held = NIGHT + 40_000
     const token = tokenIssuedAt(NIGHT, 'night')
     const second = play(

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ACTIVITY, CORE, FIXED_BYTES, LEVEL_WEIGHT, MEAN, SEEN } from '../../../baseline/layout.ts'
 import { combine } from '../../../engine/combine.ts'
+import { worthOf } from '../../../engine/levels.ts'
 import type { Partition } from '../../../engine/partition.ts'
 import { stateOf } from '../../../engine/profile-state.ts'
 import {
@@ -247,13 +248,14 @@ describe('a caller whose incident nobody ends', () => {
     expect(combine(engine.judge.parts)).toBe(surprise)
     expect(engine.judge.parts.map((p) => p.detector)).toEqual(['volume'])
     const { view } = flag(engine)
-    const prior = engine.knowledge.active.prior
+    const { prior, calibration } = engine.knowledge.active
     const [reason] = engine.judge.explain(event, view, engine.knowledge.active).reasons
     expect(reason!.comparedWith).toBe('peers')
     // What the detector itself says, by the peers, is twice what counts.
     const section = engine.judge.sections[0]!
     const asked = { event, profile: view, prior, newHour: false }
-    expect(engine.judge.parts[0]!.surprise).toBe(engine.judge.detectors[0]!.score(asked, section) / 2)
+    const own = engine.judge.detectors[0]!.score(asked, section)
+    expect(engine.judge.parts[0]!.surprise).toBe(worthOf(calibration.levels, 0, own) / 2)
   })
 
   it('learns again, no faster than its own history allows, until a whole day lies within it', () => {

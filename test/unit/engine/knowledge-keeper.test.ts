@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { BURST_BINS } from '../../../baseline/bursts.ts'
 import { CELLS } from '../../../baseline/layout.ts'
 import { OPERATIONS } from '../../../baseline/operations.ts'
-import { PEAKS, weighInPrior } from '../../../baseline/prior.ts'
+import { OWNER_BUCKETS } from '../../../baseline/owners.ts'
+import { PEAKS, PRIOR_SUMS_LENGTH, weighInPrior } from '../../../baseline/prior.ts'
+import { BINS } from '../../../engine/calibration.ts'
 import {
   BOUNDARY_MS,
   encodeSums,
@@ -12,7 +14,7 @@ import {
 } from '../../../engine/knowledge.ts'
 
 const BEFORE_OPERATIONS = 4 * CELLS + 168
-/** What has been counted since: operations, peaks of known callers and of newcomers. */
+/** What has been counted since: operations, peaks of known callers and of newcomers; surges and levels stand behind. */
 const SINCE = OPERATIONS + PEAKS.length * 2 * BURST_BINS
 
 /** A keeper that has learnt something for every part of its rows, with a cut in force and one that waits. */
@@ -30,7 +32,11 @@ function keeper(): KnowledgeKeeper {
 
 /** A row as releases wrote it that counted less. */
 function earlier(row: Float64Array): number[] {
-  return [...row.slice(0, BEFORE_OPERATIONS), ...row.slice(BEFORE_OPERATIONS + SINCE)]
+  return [
+    ...row.slice(0, BEFORE_OPERATIONS),
+    ...row.slice(BEFORE_OPERATIONS + SINCE, BEFORE_OPERATIONS + SINCE + OWNER_BUCKETS),
+    ...row.slice(PRIOR_SUMS_LENGTH, PRIOR_SUMS_LENGTH + 2 * BINS),
+  ]
 }
 
 describe('what an earlier release stored', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AccessEvent, Token } from '../../../core/event.ts'
+import type { Reason } from '../../../core/opinion.ts'
 import { type Incident, openIncident } from '../../../engine/incident.ts'
 import { evasionStep, nextStep } from '../../../engine/policy.ts'
 import { DEFAULT_SETTINGS } from '../../../engine/settings.ts'
@@ -23,12 +24,27 @@ const token = (jti: string | null, changes: Partial<Token> = {}) => ({
   ...changes,
 })
 
-/** A strong incident: surprise 10, 500 records in 20 calls. */
+const reason = (detector: string, feature: string, surprise: number): Reason => ({
+  detector,
+  feature,
+  observed: 500,
+  expected: 20,
+  range: [0, 80],
+  unit: 'records',
+  surprise,
+  weight: 0.5,
+  comparedWith: 'own history',
+})
+const AMOUNTS = [reason('volume', 'records/1h', 10), reason('surge', 'writes/largest-hour', 5)]
+const AT_NIGHT = reason('off-hours', 'hour-of-week/Tue 03:00 UTC', 3)
+
+/** A strong incident: surprise 10, 500 records in 20 calls, at an hour at which it never works. */
 function incident(changes: Partial<Incident> = {}): Incident {
   const since = { records: 500, requests: 20, bytes: 200_000, events: 20 }
   return {
     ...openIncident(call(MONDAY, consumer('orders')), MONDAY),
     surprise: 10,
+    reasons: [...AMOUNTS, AT_NIGHT],
     events: 20,
     records: 500,
     requests: 20,
@@ -44,6 +60,49 @@ const issued = (changes: object = {}) => [
 
 const step = (i: Incident, state: 'LEARNING' | 'MATURE' = 'MATURE', at = MONDAY + 1_000) =>
   nextStep(i, state, THRESHOLD, DEFAULT_SETTINGS, at)
+
+describe('what a revocation needs', () => {
+  const held = (reasons: readonly Reason[], rung = 1) =>
+    incident({
+      rung,
+      issued: issued(),
+      attempts: DEFAULT_SETTINGS.revokeAttempts,
+      reasons,
+      tokens: [token('night')],
+    })
+
+  it.each([
+    ['amounts alone', AMOUNTS],
+    [
+      'amounts of seldom used operations',
+      [
+        ...AMOUNTS,
+        reason('novelty', 'operation/GET /v1/x/export', 7),
+        reason('novelty', 'hour-of-day/05:00 UTC', 4),
+      ],
+    ],
+    ['an hour that is only seldom', [...AMOUNTS, { ...AT_NIGHT, surprise: 2.4 }]],
+    ['an hour that nothing else speaks with', [AT_NIGHT]],
+  ])('is a block, not a revocation, for %s', (_, reasons) => {
+    expect(step(held(reasons))).toMatchObject({ rung: 2, action: 'block' })
+    expect(step(held(reasons, 2))).toBeNull()
+  })
+
+  it.each([
+    ['another network', [...AMOUNTS, reason('novelty', 'network/new', 3)]],
+    ['refusals', [...AMOUNTS, reason('probing', 'refusals/1h', 4)]],
+    [
+      'ids in a row and a seldom operation',
+      [reason('enumeration', 'id-steps/1h', 5), reason('novelty', 'operation/GET /v1/x', 6)],
+    ],
+    ['one kind beyond doubt', [reason('probing', 'refusals/1h', 8)]],
+    ['an absurd amount', [reason('volume', 'records/10m', 12)]],
+    ['a detector of a kind of its own', [...AMOUNTS, reason('decoy', 'decoy/used', 300)]],
+  ])('is a revocation for %s', (_, reasons) => {
+    expect(step(held(reasons))).toMatchObject({ rung: 3, action: 'revoke-token' })
+    expect(step(held(reasons, 2))).toMatchObject({ rung: 3 })
+  })
+})
 
 describe('the first rung', () => {
   it('throttles the principal with the limit that is set', () => {
