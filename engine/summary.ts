@@ -27,10 +27,13 @@ export function summarise(incident: Incident): string {
   )
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
   const unlike = incident.reasons.filter((r) => r.detector === 'novelty' && r.surprise >= MIN_MENTIONED)
+  const [surge] = incident.reasons.filter((r) => r.detector === 'surge' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
   const isOnlyThing = hours === undefined && unlike.length === 0
   if (volume !== undefined && (isOnlyThing || volume.surprise >= MIN_MENTIONED))
     parts.push(volumeText(volume))
+  // Of two ways to say that it is much, the stronger.
+  if (surge !== undefined && surge.surprise > (volume?.surprise ?? 0)) parts.push(surgeText(surge))
   if (hours !== undefined)
     parts.push(`active at ${hours.feature.slice('hour-of-week/'.length)}, when it hardly ever is`)
   for (const reason of incident.reasons) {
@@ -76,6 +79,10 @@ function mostTelling(reasons: readonly Reason[]): Reason | undefined {
 function linesText({ observed, expected, range }: Reason): string {
   const usual = `usually ${rounded(expected)}, 99 % of the time at most ${rounded(range[1])}`
   return `${rounded(observed)} log lines in ten minutes that could not be read whole (${usual}); calls may be hidden in them`
+}
+
+function surgeText({ observed, expected, unit }: Reason): string {
+  return `${rounded(observed)} ${unit} within sixty minutes (never more than ${rounded(expected)} before)`
 }
 
 function volumeText(reason: Reason): string {
