@@ -46,6 +46,8 @@ export interface Peak {
   readonly place: number
   readonly summary: string
   readonly owasp: readonly string[]
+  /** As of a detector; 1 when not given. */
+  readonly weight?: number
   /** Length of a slot, ms; divides a day. */
   readonly slotMs: number
   /** Feature and unit of its reason. */
@@ -74,7 +76,7 @@ export function peakDetector(peak: Peak): Detector {
     version: 1,
     summary: peak.summary,
     sectionBytes: marksOfPeak(peak) + peak.marks,
-    weight: 1,
+    weight: peak.weight ?? 1,
     owasp: peak.owasp,
     observe: (question, section, common) => observe(peak, question, section, common),
     settle(profile, section) {
