@@ -85,9 +85,10 @@ describe.skipIf(haproxyMissing !== null)('HAProxy enforces on real calls', () =>
   }
 
   async function call(bearer: string, headers: Record<string, string> = {}, path = '/v1/orders/7?page=2') {
-    const response = await fetch(`http://127.0.0.1:${haproxy.port}${path}`, {
-      headers: { authorization: `Bearer ${bearer}`, ...headers },
-    })
+    const url = `http://127.0.0.1:${haproxy.port}${path}`
+    const ask = () => fetch(url, { headers: { authorization: `Bearer ${bearer}`, ...headers } })
+    // A worker that is replaced closes its idle connections; whoever was about to use one asks again (RFC 9112, 9.3.1).
+    const response = await ask().catch(ask)
     await response.text()
     return {
       status: response.status,
