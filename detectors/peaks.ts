@@ -43,6 +43,7 @@ const LEAST_OPINION = 1
 /** What is counted, over how long, and what it is called. */
 export interface Peak {
   readonly name: string
+  /** As of a detector. */
   readonly place: number
   readonly summary: string
   readonly owasp: readonly string[]

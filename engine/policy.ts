@@ -29,7 +29,8 @@ const MAX_LEAK_PER_MINUTE = 2
 
 /**
  * The ladder: throttle (or block, where one call carries too much, or where a throttled caller goes on without a sign that
- * its credential is in other hands), then the token, then its subject, then the credential or the block of the principal. Pure: the next step for an incident, or null when it stays where it is.
+ * its credential is in other hands), then the token, then its subject, then the credential or the block of the
+ * principal. Pure: the next step for an incident, or null when it stays where it is.
  */
 export function nextStep(
   incident: Incident,
