@@ -37,16 +37,23 @@ export async function resumeLatches(
   const before = (await folder.read()).latches
   await folder.addRequest(randomBytes(8).toString('hex'), isoTime(clock.now()), reason)
   const trouble = await takeRequests(config, folder, clock)
-  if (typeof trouble !== 'string') return { ended: trouble, trouble: null, waits: false }
+  if (typeof trouble !== 'string') {
+    // A running Curfew that shares the store may have taken the wish first.
+    const ended = new Map([...(await gone(before, folder)), ...trouble].map((latch) => [latch.id, latch]))
+    return { ended: [...ended.values()], trouble: null, waits: false }
+  }
   for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
-    const { latches, requests } = await folder.read()
-    if (requests.length === 0) {
-      const left = new Set(latches.map(({ id }) => id))
-      return { ended: before.filter(({ id }) => !left.has(id)), trouble, waits: false }
-    }
+    const { requests } = await folder.read()
+    if (requests.length === 0) return { ended: await gone(before, folder), trouble, waits: false }
     await sleep(POLL_MS)
   }
   return { ended: [], trouble, waits: true }
+}
+
+/** Those that the folder does not have any more. */
+async function gone(before: readonly Latch[], folder: LatchFolder): Promise<readonly Latch[]> {
+  const left = new Set((await folder.read()).latches.map(({ id }) => id))
+  return before.filter(({ id }) => !left.has(id))
 }
 
 /** The latches that were ended, or why the store cannot be used. */

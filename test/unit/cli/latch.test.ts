@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { StateStore } from '../../../baseline/store.ts'
 import { openEmbeddedStore } from '../../../baseline/stores/embedded-store.ts'
+import { requireConfig } from '../../../cli/config/file.ts'
 import { LatchKeeper, merged, newLatch, storedLatches, storeLatches } from '../../../cli/latch.ts'
 import { LatchFolder, NO_LATCHES } from '../../../cli/latch-folder.ts'
+import { resumeLatches } from '../../../cli/resumption.ts'
 import { CurfewError } from '../../../core/errors.ts'
 import { wallTime } from '../../../core/time.ts'
 import { runCommand } from '../../services/command-run.ts'
@@ -176,5 +178,20 @@ describe('curfew resume', () => {
     await looking
     expect(out).toContain('Curfew acts again as its settings say')
     expect([code, audited]).toEqual([0, ['false alarm']])
+  })
+
+  it('names the latches that a Curfew with the same store ended before the command came to it', async () => {
+    await folder.add(latch)
+    await store.close()
+    class Shared extends LatchFolder {
+      override async addRequest(): Promise<void> {
+        await this.addResumed(latch.id)
+      }
+    }
+    const config = requireConfig(await configuration(), {}, () => undefined)
+    const clock = { now: () => wallTime(NOW) }
+    const { ended, waits } = await resumeLatches(config, new Shared(folder.folder), 'false alarm', clock)
+    expect([ended, waits]).toEqual([[latch], false])
+    store = await openEmbeddedStore({ folder: join(base, 'state') })
   })
 })
