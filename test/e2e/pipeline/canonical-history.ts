@@ -7,12 +7,16 @@ export interface Caller {
   readonly callsOfDay: (day: number) => readonly { readonly at: number; readonly records: number }[]
 }
 
-/** About 50 records a day in ten calls at working hours. */
-export function worker(name: string): Caller {
+/**
+ * About 50 records a day in ten calls, one an hour. None is within four hours of `now`'s hour of the day, so that
+ * whoever calls at that hour never did before, whatever hour the test is run at.
+ */
+export function worker(name: string, now: number): Caller {
   const shift = name.length * 60_000
+  const firstHour = Math.floor((now % DAY_MS) / HOUR_MS) + 6
   const callsOfDay = (day: number) =>
     Array.from({ length: 10 }, (_, i) => ({
-      at: (8 + i) * HOUR_MS + shift + day * 1_000,
+      at: ((firstHour + i) % 24) * HOUR_MS + shift + day * 1_000,
       records: 4 + ((day + i) % 3),
     }))
   return { name, callsOfDay }

@@ -140,8 +140,9 @@ describe.skipIf(missing !== null)('HAProxy, its log, Kafka, Curfew and the Runti
   }
 
   it('learns two weeks, throttles and then revokes the one that goes wild, and undoes it', async () => {
-    const callers = [worker(THIEF), ...COLLEAGUES.map(worker), poller(STEADY)]
-    await produceHistory(client, RAW_TOPIC, callers, haproxy.issuer, DAYS, Date.now())
+    const now = Date.now()
+    const workers = [THIEF, ...COLLEAGUES].map((name) => worker(name, now))
+    await produceHistory(client, RAW_TOPIC, [...workers, poller(STEADY)], haproxy.issuer, DAYS, now)
     curfew = await startCurfew({
       program: compiled.file('cli/main.ts'),
       args: ['run', '--config', 'curfew.yaml'],

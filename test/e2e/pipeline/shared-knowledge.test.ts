@@ -138,7 +138,9 @@ admin:
 
   it('judge a new caller in a partition without history by what the callers of the others taught', async () => {
     const colleagues = names(40, false)
-    await produceHistory(client, RAW_TOPIC, colleagues.map(worker), ISSUER, DAYS, Date.now())
+    const now = Date.now()
+    const callers = colleagues.map((name) => worker(name, now))
+    await produceHistory(client, RAW_TOPIC, callers, ISSUER, DAYS, now)
     curfew = await startCurfew({
       program: compiled.file('cli/main.ts'),
       args: ['run', '--config', 'curfew.yaml', '--workers', '2'],

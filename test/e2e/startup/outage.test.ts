@@ -195,8 +195,9 @@ ${more}`
       (name) =>
         `    - { name: ${name}, kind: haproxy, sockets: ['${join(folder, name)}.sock'], mapFolder: '${folder}' }`,
     )
-    const callers = ['thief', 'orders-svc', 'billing', 'crm-sync'].map(worker)
-    await produceHistory(client, `raw-${run}`, callers, ISSUER, 15, Date.now())
+    const now = Date.now()
+    const callers = ['thief', 'orders-svc', 'billing', 'crm-sync'].map((name) => worker(name, now))
+    await produceHistory(client, `raw-${run}`, callers, ISSUER, 15, now)
     await start([], `defaultMode: enforce\nenforcement:\n  gateways:\n${gateways.join('\n')}\n`)
     await eventually('the history', async () => {
       const { items } = (await curfew.api('/v1/principals')).body as Page<PrincipalView>
