@@ -2,6 +2,7 @@ import burst from './burst.ts'
 import changePoint from './change-point.ts'
 import type { Detector } from './detector.ts'
 import enumeration from './enumeration.ts'
+import newObjects from './new-objects.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
 import probing from './probing.ts'
@@ -20,6 +21,7 @@ export const DETECTORS: readonly Detector[] = [
   tokenSharing,
   changePoint,
   surge,
+  newObjects,
 ]
 
 /**

@@ -116,15 +116,28 @@ export function placeOf(mark: number, profile: ProfileView, first: number, lengt
   return length
 }
 
-/** Whether the caller may have used an object: certain when it has not, as a mark stands for many. */
-export function objectsKnown(mark: number, profile: ProfileView, start: number, bits: number): boolean {
-  const bit = mark & (bits - 1)
-  return (profile.bytes[start + (bit >> 3)]! & (1 << (bit & 7))) !== 0
+/** Bits that an object sets: with half of them set, one in eight unused objects seems used. */
+const HASHES = 3
+/** A mark has 32 bits: hashes overlap in one of them where there are 2,048 bits to set. */
+const HASH_STEP = 10.5
+
+/** Whether the caller may have used an object: certain when it has not, as bits are shared. */
+export function isKnownObject(mark: number, profile: ProfileView, start: number, bits: number): boolean {
+  for (let i = 0; i < HASHES; i++) {
+    const bit = bitOf(mark, i, bits)
+    if ((profile.bytes[start + (bit >> 3)]! & (1 << (bit & 7))) === 0) return false
+  }
+  return true
+}
+
+/** The bit of the i-th hash; `bits` is a power of two, at most 2,048. */
+function bitOf(mark: number, i: number, bits: number): number {
+  return (mark >>> Math.floor(i * HASH_STEP)) & (bits - 1)
 }
 
 /**
- * Remembers an object in `bits` (a power of two) from byte `start` on; true when it was not known. `turn` is where two
- * u16 lie: the eighth that is forgotten next, and how many bits are set. When more than half are, that eighth goes.
+ * Remembers an object in `bits` (a power of two, at most 2,048) from byte `start` on; true when it was not known. `turn` is
+ * where two u16 lie: the eighth that is forgotten next, and how many bits are set. When more than half are, that eighth goes.
  */
 export function rememberObject(
   mark: number,
@@ -133,15 +146,18 @@ export function rememberObject(
   bits: number,
   turn: number,
 ): boolean {
-  const bit = mark & (bits - 1)
-  const at = start + (bit >> 3)
-  const flag = 1 << (bit & 7)
-  if ((profile.bytes[at]! & flag) !== 0) return false
-  profile.bytes[at]! |= flag
   const u = turn / 2
-  profile.u16[u + 1]! += 1
+  let isNew = false
+  for (let i = 0; i < HASHES; i++) {
+    const bit = bitOf(mark, i, bits)
+    const flag = 1 << (bit & 7)
+    if ((profile.bytes[start + (bit >> 3)]! & flag) !== 0) continue
+    profile.bytes[start + (bit >> 3)]! |= flag
+    profile.u16[u + 1]! += 1
+    isNew = true
+  }
   if (profile.u16[u + 1]! > bits / 2) forgetPart(profile, start, bits / 8 / PARTS, u)
-  return true
+  return isNew
 }
 
 function forgetPart(profile: ProfileView, start: number, bytes: number, u: number): void {

@@ -26,7 +26,7 @@ export function summarise(incident: Incident): string {
     incident.reasons.filter((r) => r.detector === 'volume' || r.detector === 'burst'),
   )
   const hours = incident.reasons.find((r) => r.detector === 'off-hours' && r.surprise >= MIN_MENTIONED)
-  const unlike = incident.reasons.filter((r) => r.detector === 'novelty' && r.surprise >= MIN_MENTIONED)
+  const unlike = incident.reasons.filter((r) => UNLIKE.has(r.detector) && r.surprise >= MIN_MENTIONED)
   const [surge] = incident.reasons.filter((r) => r.detector === 'surge' && r.surprise >= MIN_MENTIONED)
   const parts: string[] = []
   const isOnlyThing = hours === undefined && unlike.length === 0
@@ -52,6 +52,9 @@ const COUNTED: Readonly<Record<string, string>> = {
   'token-sharing': 'turns between two networks or clients',
   'change-point': 'bytes',
 }
+
+/** Detectors that say how a caller is unlike itself. */
+const UNLIKE: ReadonlySet<string> = new Set(['novelty', 'new-objects'])
 
 const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const
 

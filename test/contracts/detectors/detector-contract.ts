@@ -44,6 +44,7 @@ const NIGHT = [
 export const PLANTED_CALLS = {
   walk: NIGHT.map((event, i) => ({ ...event, objectIds: [`${70_000 + i}`] })),
   refusals: NIGHT.map((event, i) => ({ ...event, status: 403, objectIds: [`${70_000 + 97 * i}`] })),
+  strangers: NIGHT.map((event, i) => ({ ...event, objectIds: [`${70_000 + 97 * i}`] })),
   turns: NIGHT.map((event, i) => ({ ...event, clientIp: i % 2 === 0 ? '203.0.113.9' : '198.51.100.9' })),
   sizes: NIGHT.map((event, i) => ({
     ...event,

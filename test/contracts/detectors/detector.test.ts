@@ -16,6 +16,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   enumeration: /^id-steps\/1h$/,
   'token-sharing': /^network-turns\/1h$/,
   'change-point': /^bytes\/call$/,
+  'new-objects': /^object\/new$/,
   novelty: /^hour-of-day\/03:00 UTC$/,
   surge: /^(requests|records|writes|objects)\/largest-hour$/,
   'method-novelty': /^methods\/DELETE$/,
@@ -24,6 +25,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
 const PLANTED: Readonly<Record<string, readonly AccessEvent[]>> = {
   probing: PLANTED_CALLS.refusals,
   enumeration: PLANTED_CALLS.walk,
+  'new-objects': PLANTED_CALLS.strangers,
   'token-sharing': PLANTED_CALLS.turns,
   'change-point': PLANTED_CALLS.sizes,
 }
