@@ -1,8 +1,8 @@
 /**
- * The packed record of one profile. Offsets are bytes from its start; little-endian; every field is
+ * The record of one profile in memory. Offsets are bytes from its start; little-endian; every field is
  * aligned to its size. Changing anything here needs a new LAYOUT_VERSION and a migration in codec.ts.
  */
-export const LAYOUT_VERSION = 1
+export const LAYOUT_VERSION = 2
 
 /** What is counted. `records` and `bytes` count served calls only. */
 export const METRICS = ['requests', 'records', 'bytes'] as const

@@ -40,8 +40,10 @@ export class ProfileSlab {
   private readonly free: number[] = []
   private used = 0
 
-  /** `sectionBytes` is the room for detector sections, a multiple of 8. */
+  /** `sectionBytes` is the room for detector sections; a `RangeError` when it is not a multiple of 8. */
   constructor(sectionBytes: number) {
+    if (!Number.isInteger(sectionBytes) || sectionBytes < 0 || sectionBytes % 8 !== 0)
+      throw new RangeError(`sectionBytes is ${sectionBytes}, which is not a multiple of 8`)
     this.storedBytes = FIXED_BYTES + sectionBytes
     this.stride = this.storedBytes + DERIVED_BYTES
     const empty = makeChunk(0)

@@ -1,3 +1,4 @@
+import { checkSections, type StoredSection } from '../baseline/codec.ts'
 import { FIXED_BYTES } from '../baseline/layout.ts'
 import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
@@ -31,6 +32,8 @@ const STALE_WEIGHT = 0.5
 export class Judge {
   readonly detectors: readonly Detector[]
   readonly sections: readonly Section[]
+  /** How profiles are stored: what the engine keeps of a day, then the sections of the detectors. */
+  readonly stored: readonly StoredSection[]
   readonly sectionBytes: number
   /** Parts of the last judgement; overwritten by the next. */
   readonly parts: MutablePart[] = []
@@ -40,8 +43,14 @@ export class Judge {
   /** Which detector knows the networks of callers; -1 when none does. */
   private readonly knowsNetworks: number
 
+  /** Throws a `RangeError` for detectors whose sections cannot be stored; see {@link checkSections}. */
   constructor(detectors: readonly Detector[]) {
     this.detectors = detectors
+    this.stored = [
+      LEVELS_SECTION,
+      ...detectors.map(({ name, version, sectionBytes }) => ({ name, version, bytes: sectionBytes })),
+    ]
+    checkSections(this.stored)
     let offset = FIXED_BYTES + LEVELS_SECTION.bytes
     this.sections = detectors.map((d) => {
       const section = { offset, bytes: d.sectionBytes }

@@ -9,7 +9,6 @@ import type { StoredNames } from './forgetting.ts'
 import type { StoredTraffic } from './gateway-traffic.ts'
 import type { Incident } from './incident.ts'
 import { type Cut, frozenCut, frozenPrior, type Standing } from './knowledge.ts'
-import { LEVELS_SECTION } from './levels.ts'
 import type { PopulationName } from './merged-knowledge.ts'
 import type { Partition } from './partition.ts'
 import type { Population } from './population.ts'
@@ -133,10 +132,7 @@ export class PartitionState implements StoredNames {
   constructor(partition: Partition, identityKey: Uint8Array) {
     this.partition = partition
     this.identityKey = identityKey
-    this.sections = [
-      LEVELS_SECTION,
-      ...partition.judge.detectors.map((d) => ({ name: d.name, version: d.version, bytes: d.sectionBytes })),
-    ]
+    this.sections = partition.judge.stored
   }
 
   /** Whether an event lies above the highest position of its source; remembers it. At most MAX_SOURCES are kept. */

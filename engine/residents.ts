@@ -129,7 +129,7 @@ export class Residents {
     this.isDirty = grown
   }
 
-  /** Bytes of the profiles that the next checkpoint will write. */
+  /** Bytes of the profiles that the next checkpoint will write, before they are packed. */
   get dirtyBytes(): number {
     return this.dirtySlots.length * this.slab.storedBytes
   }

@@ -27,6 +27,16 @@ export function storedBytesOf(view: ProfileView): Uint8Array {
 export const storedBytes = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length })
 
+/** Mostly zeros, as profiles are. */
+export const sparseBytes = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc
+    .array(fc.tuple(fc.nat({ max: length - 1 }), fc.integer({ min: 1, max: 255 })), { maxLength: 200 })
+    .map((places) => {
+      const bytes = new Uint8Array(length)
+      for (const [at, value] of places) bytes[at] = value
+      return bytes
+    })
+
 export const owner: fc.Arbitrary<ProfileOwner> = fc.record({
   tenant: fc.string({ unit: 'binary', maxLength: 40 }),
   principal: fc.record({

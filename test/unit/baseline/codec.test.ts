@@ -1,13 +1,23 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { copyProfile, decodeProfile, encodeProfile, type StoredSection } from '../../../baseline/codec.ts'
-import { ACTIVITY, CORE, FIXED_BYTES, MEAN, SEEN } from '../../../baseline/layout.ts'
+import {
+  checkSections,
+  copyProfile,
+  decodeProfile,
+  encodeProfile,
+  MAX_BLOB_BYTES,
+  type ProfileOwner,
+  type StoredSection,
+} from '../../../baseline/codec.ts'
+import { ACTIVITY, CORE, FIXED_BYTES, LAYOUT_VERSION, MEAN, SEEN } from '../../../baseline/layout.ts'
 import { ProfileSlab, type ProfileView } from '../../../baseline/slab.ts'
+import { DETECTORS } from '../../../detectors/catalog.ts'
+import { Judge } from '../../../engine/judge.ts'
 
-/** Written by the first release from 19 days of an office-hours service; must be readable for ever. */
-const golden = (): Uint8Array =>
+/** One profile, 19 days of an office-hours service, as each layout had it first; each must be readable for ever. */
+const golden = (layout: number): Uint8Array =>
   new Uint8Array(
-    Buffer.from(readFileSync(new URL('./profile-v1.base64', import.meta.url), 'ascii'), 'base64'),
+    Buffer.from(readFileSync(new URL(`./profile-v${layout}.base64`, import.meta.url), 'ascii'), 'base64'),
   )
 
 const SEQUENCE = { name: 'sequence', version: 3, data: new Uint8Array([1, 2, 3, 250, 0, 9]) }
@@ -17,15 +27,15 @@ function emptyView(sectionBytes = 0): ProfileView {
   return slab.at(slab.allocate())
 }
 
-function loaded(): ProfileView {
+function loaded(layout: number): ProfileView {
   const view = emptyView()
-  copyProfile(golden(), view, [])
+  copyProfile(golden(layout), view, [])
   return view
 }
 
-describe('a blob of layout version 1', () => {
+describe.each([1, 2])('a blob of layout version %i', (layout) => {
   it('names its owner and carries a section that this build does not know', () => {
-    expect(decodeProfile(golden(), [])).toEqual({
+    expect(decodeProfile(golden(layout), [])).toEqual({
       kind: 'profile',
       owner: {
         tenant: 'default',
@@ -36,7 +46,7 @@ describe('a blob of layout version 1', () => {
   })
 
   it('still means what it meant', () => {
-    const view = loaded()
+    const view = loaded(layout)
     expect(view.f64[(view.base + CORE.firstSeen) / 8]).toBe(1788768269740)
     expect(view.f64[(view.base + CORE.lastSeen) / 8]).toBe(1790355442083)
     expect(view.f64[(view.base + CORE.events) / 8]).toBe(255)
@@ -52,20 +62,21 @@ describe('a blob of layout version 1', () => {
     expect(activity.slice(144).every((hours) => hours === 0)).toBe(true)
   })
 
-  it('is written again byte for byte', () => {
-    const decoded = decodeProfile(golden(), [])
+  it('is written as the newest layout, byte for byte', () => {
+    const decoded = decodeProfile(golden(layout), [])
     if (decoded.kind !== 'profile') throw new Error(decoded.kind)
-    expect(encodeProfile(loaded(), decoded.owner, [], decoded.unknown)).toEqual(golden())
+    const written = encodeProfile(loaded(layout), decoded.owner, [], decoded.unknown)
+    expect(written).toEqual(golden(LAYOUT_VERSION))
   })
 
   it('is corrupt, or of a newer layout, with any one bit of any byte changed', () => {
-    const blob = golden()
+    const blob = golden(layout)
     for (let at = 0; at < blob.length; at++) {
-      for (const mask of [1, 2, 128]) {
+      for (const mask of [1, 2, 3, 128]) {
         blob[at]! ^= mask
-        const { kind } = decodeProfile(blob, [])
-        expect(`${at}/${mask}: ${kind}`).toBe(
-          `${at}/${mask}: ${(at === 2 && mask > 1) || at === 3 ? 'newer' : 'corrupt'}`,
+        const isNewer = at === 3 || (at === 2 && blob[at]! > LAYOUT_VERSION)
+        expect(`${at}/${mask}: ${decodeProfile(blob, []).kind}`).toBe(
+          `${at}/${mask}: ${isNewer ? 'newer' : 'corrupt'}`,
         )
         blob[at]! ^= mask
       }
@@ -107,5 +118,75 @@ describe('sections', () => {
     copyProfile(blob, view, sections)
     const at = view.base + FIXED_BYTES
     expect([...view.bytes.slice(at, at + 24)]).toEqual([...Array(8).fill(0), ...Array(16).fill(7)])
+  })
+
+  it.each([12, -8, 8.5, Number.NaN])('of %d bytes are refused by name and size', (bytes) => {
+    expect(() => checkSections([novelty(1, 8), { name: 'rhythm', version: 1, bytes }])).toThrow(
+      new RangeError(`section rhythm has ${bytes} bytes, which is not a multiple of 8`),
+    )
+    expect(() => new ProfileSlab(bytes)).toThrow(RangeError)
+  })
+
+  it('of one name, or larger than what a profile may be, are refused', () => {
+    expect(() => checkSections([novelty(1, 8), novelty(2, 8)])).toThrow('two sections are called novelty')
+    expect(() => checkSections([novelty(1, 65_528)])).toThrow(
+      /^section novelty of 65528 bytes makes profiles/,
+    )
+    const many = Array.from({ length: 40 }, (_, i) => ({ name: `detector-${i}`, version: 1, bytes: 0 }))
+    expect(() => checkSections(many)).toThrow(/^section detector-\d+ of 0 bytes/)
+  })
+
+  it('are checked when a detector is put to use', () => {
+    const [first, second] = DETECTORS
+    expect(() => new Judge([first!, { ...second!, sectionBytes: 20 }])).toThrow(
+      `section ${second!.name} has 20 bytes`,
+    )
+  })
+})
+
+describe('the largest profile', () => {
+  const { stored, sectionBytes } = new Judge(DETECTORS)
+  const worst: ProfileOwner = {
+    tenant: '\u0001'.repeat(128),
+    principal: {
+      kind: 'consumer',
+      id: '\u0002'.repeat(256),
+      label: '\u0003'.repeat(256),
+      verified: false,
+    },
+  }
+
+  function full(): ProfileView {
+    const view = emptyView(sectionBytes)
+    view.bytes.fill(255, view.base, view.base + view.derived)
+    return view
+  }
+
+  it('stays below the cap with every detector, the longest names and no zero in it', () => {
+    const blob = encodeProfile(full(), worst, stored, [])
+    expect(blob.length).toBeLessThanOrEqual(MAX_BLOB_BYTES)
+    expect(decodeProfile(blob, stored)).toEqual({ kind: 'profile', owner: worst, unknown: [] })
+  })
+
+  it('keeps those of the unknown sections that there is room for, newest first', () => {
+    const unknown = Array.from({ length: 12 }, (_, i) => ({
+      name: `former-${i}`,
+      version: 1,
+      data: new Uint8Array(300).fill(i + 1),
+    }))
+    const blob = encodeProfile(full(), worst, stored, unknown)
+    expect(blob.length).toBeLessThanOrEqual(MAX_BLOB_BYTES)
+    const decoded = decodeProfile(blob, stored)
+    if (decoded.kind !== 'profile') throw new Error(decoded.kind)
+    const kept = decoded.unknown.length
+    expect(kept).toBeGreaterThan(0)
+    expect(kept).toBeLessThan(unknown.length)
+    expect(decoded.unknown).toEqual(unknown.slice(0, kept))
+  })
+
+  it('may be larger for an owner whom no log format can name, and comes back all the same', () => {
+    const owner = { ...worst, tenant: 'x'.repeat(70_000) }
+    const blob = encodeProfile(full(), owner, stored, [])
+    expect(decodeProfile(blob, stored)).toMatchObject({ kind: 'profile', owner })
   })
 })
