@@ -64,27 +64,34 @@ const body = new Uint8Array(MAX_BODY_BYTES)
 const packed = new Uint8Array(packedBound(MAX_BODY_BYTES))
 const entries = new Uint8Array(MAX_ENTRIES_BYTES)
 
-/** What a blob holds; the bytes are parts of the blob or of the scratch memory, and good until the next call. */
+/** Where a section lies in the bytes of {@link Contents}. */
+interface Place {
+  readonly name: string
+  readonly version: number
+  readonly from: number
+  readonly to: number
+}
+
+/** What a blob holds. `bytes` is the blob or the scratch memory, good until the next call. */
 interface Contents {
   readonly owner: Uint8Array
-  readonly fixed: Uint8Array
-  readonly sections: readonly UnknownSection[]
+  readonly bytes: Uint8Array
+  /** Where the fixed part begins. */
+  readonly fixed: number
+  readonly sections: readonly Place[]
 }
 
 /**
  * Throws a `RangeError`, naming section and size, unless all of them can be stored: sizes are multiples of 8, or fields
- * of the section behind would lie where they cannot be read; names differ; and a profile with all of them stays
- * within {@link MAX_BLOB_BYTES} whatever it holds.
+ * of the section behind would lie where they cannot be read; and a profile with all of them stays within
+ * {@link MAX_BLOB_BYTES} whatever it holds.
  */
 export function checkSections(sections: readonly StoredSection[]): void {
-  const names = new Set<string>()
   let size = FIXED_BYTES
   let listed = 0
   for (const { name, bytes } of sections) {
     if (!Number.isInteger(bytes) || bytes < 0 || bytes % 8 !== 0)
       throw new RangeError(`section ${name} has ${bytes} bytes, which is not a multiple of 8`)
-    if (names.has(name)) throw new RangeError(`two sections are called ${name}`)
-    names.add(name)
     size += bytes
     listed += ENTRY_BYTES + text.encode(name).length
     if (size > MAX_BODY_BYTES || listed > MAX_ENTRIES_BYTES)
@@ -184,9 +191,12 @@ export function decodeProfile(blob: Uint8Array, sections: readonly StoredSection
   const owner = contents === null ? null : ownerOf(contents.owner)
   if (contents === null || owner === null)
     return { kind: 'corrupt', detail: 'the checksum is right but the contents are not' }
-  const unknown = contents.sections
-    .filter((s) => !sections.some((known) => isOf(s, known)))
-    .map((s) => ({ ...s, data: s.data.slice() }))
+  const unknown: UnknownSection[] = []
+  for (const place of contents.sections) {
+    const { name, version, from, to } = place
+    if (!sections.some((known) => isOf(place, known)))
+      unknown.push({ name, version, data: contents.bytes.slice(from, to) })
+  }
   return { kind: 'profile', owner, unknown }
 }
 
@@ -194,18 +204,19 @@ export function decodeProfile(blob: Uint8Array, sections: readonly StoredSection
 export function copyProfile(blob: Uint8Array, view: ProfileView, sections: readonly StoredSection[]): void {
   const contents = contentsOf(blob)
   if (contents === null) throw new Error('a profile was copied that is not whole')
-  view.bytes.set(contents.fixed, view.base)
+  const { bytes, fixed } = contents
+  view.bytes.set(bytes.subarray(fixed, fixed + FIXED_BYTES), view.base)
   let to = view.base + FIXED_BYTES
   for (const s of sections) {
     if (s.bytes === 0) continue
     const found = contents.sections.find((stored) => isOf(stored, s))
-    if (found !== undefined) view.bytes.set(found.data, to)
+    if (found !== undefined) view.bytes.set(bytes.subarray(found.from, found.to), to)
     to += s.bytes
   }
 }
 
-function isOf(stored: UnknownSection, { name, version, bytes }: StoredSection): boolean {
-  return stored.name === name && stored.version === version && stored.data.length === bytes
+function isOf(stored: Place, { name, version, bytes }: StoredSection): boolean {
+  return stored.to - stored.from === bytes && stored.version === version && stored.name === name
 }
 
 /** Null where lengths lead beyond the blob or the bounds; a checksum is no proof that this program wrote it. */
@@ -216,48 +227,50 @@ function contentsOf(blob: Uint8Array): Contents | null {
 
 function contentsOf2(blob: Uint8Array, data: DataView): Contents | null {
   const ownerEnd = HEADER_BYTES + data.getUint32(8, true)
-  if (ownerEnd > blob.length) return null
-  const sections: UnknownSection[] = []
+  const sections: Place[] = []
   let at = ownerEnd
   let size = FIXED_BYTES
   for (let i = data.getUint16(12, true); i > 0; i--) {
-    const entry = entryAt(blob, data, at)
-    if (entry === null || size + entry.bytes > MAX_BODY_BYTES) return null
-    sections.push({ ...entry.section, data: body.subarray(size, size + entry.bytes) })
-    size += entry.bytes
-    at = entry.end
+    const nameEnd = at + 1 + (blob[at] ?? 0)
+    const name = nameEnd + 4 > blob.length ? null : textOf(blob, at + 1, nameEnd)
+    if (name === null) return null
+    const from = size
+    size += data.getUint16(nameEnd + 2, true)
+    if (size > MAX_BODY_BYTES) return null
+    sections.push({ name, version: data.getUint16(nameEnd, true), from, to: size })
+    at = nameEnd + 4
   }
   if (!unpack(blob, at, body, size)) return null
-  return { owner: blob.subarray(HEADER_BYTES, ownerEnd), fixed: body.subarray(0, FIXED_BYTES), sections }
+  return { owner: blob.subarray(HEADER_BYTES, ownerEnd), bytes: body, fixed: 0, sections }
 }
 
 /** Layout 1: owner length u16 and section count u16, fixed part, each section behind its entry, owner at the end. */
 function contentsOf1(blob: Uint8Array, data: DataView): Contents | null {
-  const fixedEnd = HEADER_BYTES_1 + FIXED_BYTES
-  if (fixedEnd > blob.length) return null
-  const sections: UnknownSection[] = []
-  let at = fixedEnd
+  const sections: Place[] = []
+  let at = HEADER_BYTES_1 + FIXED_BYTES
   for (let i = data.getUint16(10, true); i > 0; i--) {
-    const entry = entryAt(blob, data, at)
-    if (entry === null || entry.end + entry.bytes > blob.length) return null
-    at = entry.end + entry.bytes
-    sections.push({ ...entry.section, data: blob.subarray(entry.end, at) })
+    const nameEnd = at + 1 + (blob[at] ?? 0)
+    const name = nameEnd + 4 > blob.length ? null : textOf(blob, at + 1, nameEnd)
+    if (name === null) return null
+    const from = nameEnd + 4
+    at = from + data.getUint16(nameEnd + 2, true)
+    sections.push({ name, version: data.getUint16(nameEnd, true), from, to: at })
   }
   if (at + data.getUint16(8, true) !== blob.length) return null
-  return { owner: blob.subarray(at), fixed: blob.subarray(HEADER_BYTES_1, fixedEnd), sections }
+  return { owner: blob.subarray(at), bytes: blob, fixed: HEADER_BYTES_1, sections }
 }
 
-function entryAt(blob: Uint8Array, data: DataView, at: number) {
-  const nameEnd = at + 1 + (blob[at] ?? 0)
-  if (nameEnd + 4 > blob.length) return null
-  const name = decoded(blob.subarray(at + 1, nameEnd))
-  if (name === null) return null
-  const section = { name, version: data.getUint16(nameEnd, true) }
-  return { section, bytes: data.getUint16(nameEnd + 2, true), end: nameEnd + 4 }
+/** Null where the bytes are no UTF-8. */
+function textOf(bytes: Uint8Array, from: number, to: number): string | null {
+  try {
+    return utf8.decode(bytes.subarray(from, to))
+  } catch {
+    return null
+  }
 }
 
 function ownerOf(bytes: Uint8Array): ProfileOwner | null {
-  const json = decoded(bytes)
+  const json = textOf(bytes, 0, bytes.length)
   if (json === null) return null
   let parsed: unknown
   try {
@@ -274,12 +287,4 @@ function ownerOf(bytes: Uint8Array): ProfileOwner | null {
 
 function isKind(value: unknown): value is Principal['kind'] {
   return typeof value === 'string' && Object.hasOwn(KINDS, value)
-}
-
-function decoded(bytes: Uint8Array): string | null {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    return null
-  }
 }

@@ -4,6 +4,7 @@ import { asksForHelp, checkOptions, usageText } from './usage.ts'
 const BENCHMARKS: Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>> = {
   parse: () => import('./parse.ts'),
   replay: () => import('./replay.ts'),
+  profiles: () => import('./profiles.ts'),
   latency: () => import('./latency.ts'),
   crash: () => import('./crash.ts'),
   decide: () => import('./decide.ts'),

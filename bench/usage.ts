@@ -27,6 +27,10 @@ export const BENCHMARK_USAGE: Readonly<Record<string, BenchmarkUsage>> = {
     measures: 'the decision endpoint against a bare Fastify server',
     values: { runs: 'N', seconds: 'N', rules: 'N' },
   },
+  profiles: {
+    measures: 'bytes of stored profiles, and what packing them costs',
+    values: { seed: 'N', lines: 'N', principals: 'N' },
+  },
   latency: {
     measures: 'from a log record in Kafka until HAProxy refuses the caller',
     values: { trips: 'N', load: 'SHARE', samples: 'FILE' },

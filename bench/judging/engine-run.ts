@@ -6,6 +6,7 @@ import type { LineOutput } from '../../cli/output-file.ts'
 import { Replay } from '../../cli/replay.ts'
 import type { AccessEvent } from '../../core/event.ts'
 import { detectorsNamed } from '../../detectors/catalog.ts'
+import type { Partition } from '../../engine/partition.ts'
 import type { Format } from '../../ingest/format.ts'
 import { FORMATS } from '../../ingest/formats/catalog.ts'
 import { LineSplitter } from '../../ingest/line-splitter.ts'
@@ -26,7 +27,11 @@ const NOWHERE: LineOutput = { wanted: false, line: () => undefined }
  * The configuration that is judged: all defaults, the budget, the tenants of the log, the callers that
  * the labels put on the allow list. Decisions are enforced, as otherwise a hold would never be renewed.
  */
-export function judgedConfig(header: HeaderLabel, allowed: readonly Caller[], budget: number): Config {
+export function judgedConfig(
+  header: Pick<HeaderLabel, 'tenantField'>,
+  allowed: readonly Caller[],
+  budget: number,
+): Config {
   const text = JSON.stringify({
     sources: [
       {
@@ -78,6 +83,11 @@ export class EngineRun {
         rejected: NOWHERE,
       },
     })
+  }
+
+  /** What was learnt so far. */
+  get partition(): Partition {
+    return this.replay.partition
   }
 
   /** Judges one call; whatever the engine says about it is told before this returns. */
