@@ -195,7 +195,8 @@ export function decodeProfile(blob: Uint8Array, sections: readonly StoredSection
   for (const place of contents.sections) {
     const { name, version, from, to } = place
     if (!sections.some((known) => isOf(place, known)))
-      unknown.push({ name, version, data: contents.bytes.slice(from, to) })
+      // A copy; `slice` of a Buffer is a view into a larger one.
+      unknown.push({ name, version, data: new Uint8Array(contents.bytes.subarray(from, to)) })
   }
   return { kind: 'profile', owner, unknown }
 }

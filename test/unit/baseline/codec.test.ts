@@ -46,6 +46,15 @@ describe.each([1, 2])('a blob of layout version %i', (layout) => {
     })
   })
 
+  it('is not needed any more by the section that is carried along', () => {
+    const blob = Buffer.from(golden(layout))
+    const decoded = decodeProfile(blob, [])
+    blob.fill(0)
+    if (decoded.kind !== 'profile') throw new Error(decoded.kind)
+    encodeProfile(emptyView(), decoded.owner, [], [])
+    expect(decoded.unknown).toEqual([SEQUENCE])
+  })
+
   it('still means what it meant', () => {
     const view = loaded(layout)
     expect(view.f64[(view.base + CORE.firstSeen) / 8]).toBe(1788768269740)
