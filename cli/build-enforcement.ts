@@ -13,6 +13,7 @@ import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
+import { aliasesOf } from './principal-aliases.ts'
 import type { Safety } from './safety.ts'
 import { SharedMap } from './shared-map.ts'
 
@@ -87,6 +88,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     maxTokenLifetimeSeconds: config.enforcement.maxTokenLifetimeSeconds,
     guard: guardSettings(config),
     onlyFor: evidenceFor(config),
+    aliases: aliasesOf(config),
     onChange: options.onChange,
     onLeak: options.onLeak,
     observer: options.observer,

@@ -6,6 +6,8 @@ import { hashOf } from '../core/hash.ts'
 export interface AliasMember {
   /** The name as people see it and the stable id behind it; never an address. */
   readonly principal: Principal
+  /** Every word by which outputs and settings may call it, such as `sub:orders-svc`. */
+  readonly shownAs: readonly string[]
   /** Issuer and subject, of a principal of kind `sub`. */
   readonly subject: { readonly iss: string | null; readonly sub: string } | null
   /** Adapters of the gateway that knows the caller by this name; null: whichever does. */
@@ -78,12 +80,12 @@ export function namesAt(alias: Alias, decided: Principal, adapter: string): read
   return [...own, ...sorted]
 }
 
-/** The names of the caller besides the decided one, as people see them. */
-export function otherNames(alias: Alias, decided: Principal): readonly Principal[] {
-  const others = new Map<string, Principal>()
-  for (const { principal } of alias.members)
-    if (!isSame(principal, decided)) others.set(keyOf(principal), principal)
-  return [...others.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+/** The names of the caller besides the decided one, each once, in the order of their ids. */
+export function otherNames(alias: Alias, decided: Principal): readonly AliasMember[] {
+  const others = new Map<string, AliasMember>()
+  for (const member of alias.members)
+    if (!isSame(member.principal, decided)) others.set(keyOf(member.principal), member)
+  return [...others].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, member]) => member)
 }
 
 function keyOf({ kind, id }: Principal): string {

@@ -133,7 +133,7 @@ export class Admission {
   /** Why a person must agree before the caller is held under its other names, or null. */
   #wideAs(decision: Decision): string | null {
     for (const other of this.#placement.otherNames(decision)) {
-      const reason = this.#options.tooWide?.(decision.tenant, other) ?? null
+      const reason = this.#options.tooWide?.(decision.tenant, other.principal) ?? null
       if (reason !== null) return reason
     }
     return null
@@ -159,7 +159,8 @@ export class Admission {
   }
 
   #namesOf(decision: Decision): readonly string[] {
-    return [decision.principal, ...this.#placement.otherNames(decision)].map(entityId)
+    const others = this.#placement.otherNames(decision).flatMap(({ shownAs }) => shownAs)
+    return [entityId(decision.principal), ...others]
   }
 }
 

@@ -1,7 +1,16 @@
 import type { Decision, Wider } from '../core/decision.ts'
 import { type Principal, profileKey } from '../core/event.ts'
 import { wallTime } from '../core/time.ts'
-import { type Alias, Aliases, formsAs, namesAdapter, namesAt, otherNames, ruleIdAs } from './aliases.ts'
+import {
+  type Alias,
+  Aliases,
+  type AliasMember,
+  formsAs,
+  namesAdapter,
+  namesAt,
+  otherNames,
+  ruleIdAs,
+} from './aliases.ts'
 import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
 import type { LedgerEntry } from './ledger.ts'
 
@@ -74,7 +83,7 @@ export class Placement {
   }
 
   /** The other names of the caller that a decision is about. */
-  otherNames(decision: Decision): readonly Principal[] {
+  otherNames(decision: Decision): readonly AliasMember[] {
     const alias = this.#aliases.of(decision)
     return alias === null ? [] : otherNames(alias, decision.principal)
   }
