@@ -15,6 +15,7 @@ import { ProfileSlab, type ProfileView } from '../baseline/slab.ts'
 import { entityId } from '../core/event.ts'
 import { isoTime } from '../core/time.ts'
 import type { NormalRange, PrincipalState, PrincipalView } from '../engine/control-plane.ts'
+import { callsPerDay } from '../engine/gateway-traffic.ts'
 import { stateOf } from '../engine/profile-state.ts'
 
 /** Who a stored profile is about, and how much is known: what lists are filtered by. */
@@ -62,6 +63,11 @@ export class ProfileReader {
       normal: prior === null ? [] : normalRanges(view, prior),
       hourOfWeek: hourShares(view),
     }
+  }
+
+  /** Calls on the busier of the last two active days; 0 for a profile that this build cannot read. */
+  callsPerDay(blob: Uint8Array): number {
+    return decodeProfile(blob, []).kind === 'profile' ? callsPerDay(this.load(blob)) : 0
   }
 
   private load(blob: Uint8Array): ProfileView {
