@@ -7,7 +7,13 @@ import type { Alias, AliasMember } from '../enforcement/aliases.ts'
 import type { EnforcementLogger } from '../enforcement/reconcile.ts'
 import { isTooLarge, shareReason } from '../engine/blast-radius.ts'
 import { busiestDay, type StoredTraffic } from '../engine/gateway-traffic.ts'
-import { CLOCK_KEY, profileStoreKey, storedTraffic } from '../engine/partition-state.ts'
+import {
+  CLOCK_KEY,
+  FROZEN_KEY,
+  profileStoreKey,
+  storedPrior,
+  storedTraffic,
+} from '../engine/partition-state.ts'
 import { ProfileReader } from './principal-view.ts'
 
 export interface AliasTrafficOptions {
@@ -75,8 +81,9 @@ export class AliasTraffic {
     const key = profileKey(tenant, principal)
     const { store, partitions, identityKey } = this.#options
     const stored = profileStoreKey(identityKey, tenant, key)
-    const [blob] = await store.read(partitionOf(key, partitions), [stored])
-    const callsPerDay = blob === undefined ? 0 : this.#reader.callsPerDay(blob)
+    const [blob, frozen] = await store.read(partitionOf(key, partitions), [stored, FROZEN_KEY])
+    const priors = { known: frozen === undefined ? null : storedPrior(frozen), strangers: null }
+    const callsPerDay = blob === undefined ? 0 : this.#reader.usualCallsPerDay(blob, priors)
     const all = Math.max(callsPerDay, busiestDay(traffic, evidenceFrom))
     return { key, callsPerDay, share: all === 0 ? 0 : callsPerDay / all }
   }

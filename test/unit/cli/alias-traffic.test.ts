@@ -10,16 +10,18 @@ const KEY = new TextEncoder().encode('test key')
 const [SMALL, LARGE, RARE] = ['small', 'large', 'rare'].map(consumer) as [Principal, Principal, Principal]
 const GATEWAYS: Readonly<Record<string, string>> = { rare: 'night' }
 
-/** Two days: one caller makes most of the calls of a gateway, another nearly all of one that has little to do. */
-function stored(): ReadonlyMap<string, Uint8Array> {
+/** Five days: one caller makes most of the calls of a gateway, another nearly all of one that has little to do. */
+function stored(flood: number): ReadonlyMap<string, Uint8Array> {
   const partition = StoredPartition.open(new Map())
   const perDay = [...Array<Principal>(40).fill(SMALL), ...Array<Principal>(900).fill(LARGE), RARE]
   const events: AccessEvent[] = []
-  for (let day = 0; day < 2; day++)
+  for (let day = 0; day < 5; day++)
     for (const [i, principal] of perDay.entries()) {
       const gateway = { kind: 'kong', id: GATEWAYS[principal.label] ?? 'eu' }
       events.push(call(MONDAY + day * DAY_MS + i * 60_000, principal, { gateway }))
     }
+  for (let i = 0; i < flood; i++)
+    events.push(call(MONDAY + 5 * DAY_MS + i * 5_000, SMALL, { gateway: { kind: 'kong', id: 'eu' } }))
   partition.live(
     events.map((event) => ({ kind: 'event', event })),
     [],
@@ -48,7 +50,7 @@ async function traffic(read: (keys: readonly string[]) => Promise<readonly (Uint
 
 describe('what would stop with another name of a caller', () => {
   it('asks for a person where that is much of what its gateway does', async () => {
-    const rows = stored()
+    const rows = stored(0)
     const { found } = await traffic(async (keys) => keys.map((key) => rows.get(key)))
     expect(found.tooWide('default', LARGE)).toMatch(
       /^its other name consumer:large makes 9\d % of the calls of its gateway \(bound 10 %\)$/,
@@ -57,6 +59,12 @@ describe('what would stop with another name of a caller', () => {
     expect(found.tooWide('default', RARE)).toBeNull()
     expect(found.tooWide('default', SMALL)).toBeNull()
     expect(found.tooWide('globex', LARGE)).toBeNull()
+  })
+
+  it('is no more because somebody floods under that name', async () => {
+    const rows = stored(3_000)
+    const { found } = await traffic(async (keys) => keys.map((key) => rows.get(key)))
+    expect(found.tooWide('default', SMALL)).toBeNull()
   })
 
   it('is unknown while the store is away, and that is said', async () => {

@@ -101,6 +101,31 @@ describe('a caller with a name at each gateway', () => {
     expect(held(throttles)).toEqual([[AS_SUBJECT, 'sub:orders-svc']])
   })
 
+  it('keeps the weaker rule of one name where the stronger is held under the other only', async () => {
+    const tokens = new TestGateway(
+      'edge',
+      EVERYTHING.filter(({ action, scope }) => action === 'throttle' || scope === 'subject'),
+    )
+    const members = [member(CONSUMER), member(SUBJECT)]
+    const { enforcer } = await started({ gateways: [tokens], aliases: [{ ...ORDERS, members }] })
+    await enforcer.accept(about(SUBJECT))
+    await becomes(enforcer, 'dec_1', 'in-force')
+    const scope = {
+      kind: 'subject',
+      iss: 'https://idp.test/realm',
+      sub: 'orders-svc',
+      notBefore: null,
+    } as const
+    await enforcer.accept(about(SUBJECT, { id: 'dec_2', action: 'revoke-token', limit: null, scope }))
+    await becomes(enforcer, 'dec_2', 'in-force')
+    await eventually(() => !tokens.rules.has('dec_1'), 'the throttle of the revoked subject to go')
+    expect(held(tokens).sort()).toEqual([
+      [ruleIdAs('dec_1', CONSUMER), 'consumer:orders'],
+      ['dec_2', 'subject'],
+    ])
+    expect(enforcer.view('dec_1')?.status).toBe('in-force')
+  })
+
   it('takes the stronger of two holds that came in under different names, and falls back to the other', async () => {
     const gateway = edge()
     const { enforcer } = await started({ gateways: [gateway], aliases: [ORDERS] })
@@ -244,6 +269,28 @@ describe('where and how', () => {
       new Placement([a, b], onlyFor, [alias]).formsAt(gateway, about(CONSUMER)).map(({ as }) => as?.label)
     expect(names(b, ORDERS)).toEqual(['orders-svc'])
     expect(names(b, { ...ORDERS, members: [member(CONSUMER), member(SUBJECT)] })).toEqual([])
+  })
+
+  it('leaves a single token as it is at every gateway, whatever the names', () => {
+    const scope = { kind: 'token', iss: null, jti: 'x' } as const
+    const revoke = about(CONSUMER, { action: 'revoke-token', limit: null, scope })
+    expect([forms(a, revoke), forms(b, revoke)]).toEqual([
+      [['revoke-token', scope]],
+      [['revoke-token', scope]],
+    ])
+  })
+
+  it('takes equal names of two tenants for two callers', () => {
+    const globex: Alias = { ...ORDERS, tenant: 'globex', members: [member(CONSUMER), member(KEY)] }
+    const names = (tenant: string) =>
+      new Placement([a, b], new Map(), [ORDERS, globex])
+        .otherNames(about(CONSUMER, { tenant }))
+        .map(({ principal }) => principal.label)
+    expect([names('default'), names('globex'), names('acme')]).toEqual([
+      ['k3y1d', 'orders-svc'],
+      ['k3y1d'],
+      [],
+    ])
   })
 
   it('reads the decision back from the id of each rule', () => {
