@@ -69,6 +69,11 @@ function checkMember(config: Config, member: MemberConfig, path: string, report:
     )
   if (id !== undefined && kind === 'sub')
     report.no(`${path}.id`, `\`${path}.id\` is ${shown(id)}: a subject is known by \`issuer\` and name`)
+  if (config.privacy.emails === 'hash' && (id ?? principal).includes('@'))
+    report.no(
+      `${path}.principal`,
+      `\`${path}.principal\` is ${shown(principal)}, but with \`privacy.emails: hash\` no caller has an address in its name`,
+    )
   if (name === undefined) return
   const { gateways } = config.enforcement
   const gateway = gateways.find((one) => one.name === name)

@@ -134,6 +134,11 @@ describe('callers with several names', () => {
     expect(config).toBeNull()
   })
 
+  it('refuses an address in a name where addresses are hashed', () => {
+    const text = `${file(entry([KONG, '{ principal: "sub:a@b.example" }']))}privacy: { emails: hash }\n`
+    expect(load(text).lines).toContain('is "sub:a@b.example", but with `privacy.emails: hash`')
+  })
+
   it('lets a caller of another tenant have an equal name', () => {
     const other = entry([KONG, EDGE], 'tenant: globex,').replace('name: orders', 'name: other')
     expect(load(file(entry([KONG, EDGE]), other)).config).not.toBeNull()
