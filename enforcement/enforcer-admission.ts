@@ -55,7 +55,7 @@ export class Admission {
     if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
     const standing = standingReason(issued, this.#book.ofPrincipal(decision))
     if (standing !== null) return { ...blank, status: 'superseded', statusReason: standing }
-    const shared = sharedNameReason(decision, this.#book.open())
+    const shared = sharedNameReason(decision, this.#book.open(), (of) => this.#placement.callerKey(of))
     if (shared !== null) return { ...blank, status: 'awaiting-approval', statusReason: shared }
     const guarded = this.#wideAs(decision) ?? this.#guarded(decision, now)
     if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }

@@ -90,13 +90,17 @@ export function standingReason(candidate: LedgerEntry, entries: Iterable<LedgerE
 
 /**
  * Why a person must look first when decisions were made about two callers of one name, or null: the gateways
- * know them apart, people may not.
+ * know them apart, people may not. `callerKey` is the same text for every name of one caller.
  */
-export function sharedNameReason(decision: Decision, entries: Iterable<LedgerEntry>): string | null {
+export function sharedNameReason(
+  decision: Decision,
+  entries: Iterable<LedgerEntry>,
+  callerKey: (of: Decision) => string,
+): string | null {
   const name = entityId(decision.principal)
   for (const { decision: other } of entries) {
     if (other.tenant !== decision.tenant || entityId(other.principal) !== name) continue
-    if (principalKey(other) !== principalKey(decision)) return `two callers share the name ${name}`
+    if (callerKey(other) !== callerKey(decision)) return `two callers share the name ${name}`
   }
   return null
 }

@@ -208,6 +208,18 @@ describe('what holds nobody back under one name holds nobody back under any', ()
     expect(gateways.flatMap((g) => g.calls)).toEqual([])
   })
 
+  it('is one caller although two gateways call it alike, and two where nobody says so', async () => {
+    const twin = { ...CONSUMER, id: '6f1c2b3a-0000-4000-8000-000000000002' }
+    const twins: Alias = { ...ORDERS, members: [member(CONSUMER), member(twin)] }
+    const statuses = async (aliases: readonly Alias[]) => {
+      const { enforcer } = await started({ gateways: [edge()], aliases })
+      await enforcer.accept(about(CONSUMER))
+      await enforcer.accept(about(twin, { id: 'dec_2', incident: 'inc_2' }))
+      return enforcer.view('dec_2')?.status === 'awaiting-approval'
+    }
+    expect([await statuses([twins]), await statuses([])]).toEqual([false, true])
+  })
+
   it('counts as one caller for the mass-action guard', async () => {
     const guard = { ...DEFAULT_GUARD, newPrincipals: 1, shareOfPrincipals: 0 }
     const { enforcer } = await started({ gateways: [edge()], aliases: [ORDERS], guard })
