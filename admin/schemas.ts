@@ -209,6 +209,17 @@ export const DecisionSchema = Type.Object({
       { description: 'what the traffic has shown, and since when; null where nothing acts' },
     ),
   ),
+  aliases: Type.Array(
+    Type.Object({
+      gateway: Type.String(),
+      principal: Type.String(),
+      state: words(['held', 'failed', 'unsupported', 'pending']),
+    }),
+    {
+      description:
+        'gateways that know the caller by another name than the decided one, and how the decision stands there under that name; empty for one that does not act',
+    },
+  ),
   receipts: Type.Array(
     Type.Object({
       time: Type.String(),

@@ -352,12 +352,13 @@ function newestPerIncident(rows: readonly PendingDelivery[]): readonly AlertReco
 /** Changes when what a message shows about decisions changes. */
 function fingerprint(decisions: readonly DecisionStatus[]): string {
   return hashOf(
-    ...decisions.flatMap(({ decision, status, until, approval, proof }) => [
+    ...decisions.flatMap(({ decision, status, until, approval, proof, aliases = [] }) => [
       decision.id,
       status,
       until,
       approval?.by ?? null,
       proof ?? null,
+      ...aliases.flatMap(({ gateway, principal, state }) => [gateway, principal, state]),
     ]),
   )
 }

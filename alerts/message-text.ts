@@ -37,6 +37,7 @@ export interface DigestText {
 
 const MAX_REASONS = 3
 const MAX_DECISIONS = 5
+const MAX_ALIASES = 5
 const MAX_SUMMARY_LENGTH = 500
 const MAX_ID_LENGTH = 64
 
@@ -185,7 +186,7 @@ function doneLines(decisions: readonly DecisionStatus[]): readonly Line[] {
   return left > 0 ? [...lines, [us(`and ${counted(left, 'more decision')}.`)]] : lines
 }
 
-function doneLine({ decision, status, until, approval, proof }: DecisionStatus): Line {
+function doneLine({ decision, status, until, approval, proof, aliases = [] }: DecisionStatus): Line {
   const end = until === null ? null : timeText(until)
   const hold = end === null ? `for ${durationText(decision.holdSeconds)}` : `until ${end}`
   return [
@@ -197,6 +198,29 @@ function doneLine({ decision, status, until, approval, proof }: DecisionStatus):
     ...becauseWords(status, decision),
     ...approvalWords(status, approval ?? null),
     ...proofWords(status, proof ?? null),
+    ...aliasWords(aliases),
+  ]
+}
+
+const ALIAS_WORDS = {
+  held: '; also held at ',
+  failed: '; not held at ',
+  unsupported: '; cannot be held at ',
+  pending: '; on its way to ',
+} as const
+
+/** Where the caller has another name: that it is held under that name, too, or is not. */
+function aliasWords(aliases: NonNullable<DecisionStatus['aliases']>): Line {
+  const shown = aliases.slice(0, MAX_ALIASES)
+  const left = aliases.length - shown.length
+  return [
+    ...shown.flatMap(({ gateway, principal, state }) => [
+      us(ALIAS_WORDS[state]),
+      log(gateway, MAX_ID_LENGTH),
+      us(' as '),
+      log(principal),
+    ]),
+    ...(left > 0 ? [us(`; and ${counted(left, 'more name')}`)] : []),
   ]
 }
 

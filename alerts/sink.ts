@@ -11,6 +11,12 @@ export interface DecisionStatus {
   readonly approval?: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown so far; null where nothing acts. */
   readonly proof?: 'held' | 'leaking' | 'untested' | null
+  /** Gateways that know the caller by another name, and how it stands there under that name. */
+  readonly aliases?: readonly {
+    readonly gateway: string
+    readonly principal: string
+    readonly state: 'held' | 'failed' | 'unsupported' | 'pending'
+  }[]
 }
 
 /** All that a message about an incident may say. Log text inside is hostile and stays plain text. */

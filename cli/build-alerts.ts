@@ -107,11 +107,12 @@ function undoCommand(_incident: string, decisions: readonly DecisionStatus[]): s
 }
 
 function statusOf(enforcer: Enforcer, incident: string): readonly DecisionStatus[] {
-  return enforcer.viewsOf(incident).map(({ decision, status, until, approval, proof }) => ({
+  return enforcer.viewsOf(incident).map(({ decision, status, until, approval, proof, aliases }) => ({
     decision,
     status,
     until: isLive(status) ? until : null,
     approval,
     proof: proof?.state ?? null,
+    aliases,
   }))
 }

@@ -8,11 +8,14 @@ import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
+import { AliasTraffic } from './alias-traffic.ts'
 import { openEndpoint } from './build-endpoint.ts'
 import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
+import { identityKeyOf } from './identity-key.ts'
 import { decisionLedger, denyListMap } from './ledgers.ts'
+import { aliasesOf } from './principal-aliases.ts'
 import type { Safety } from './safety.ts'
 import { SharedMap } from './shared-map.ts'
 
@@ -31,6 +34,10 @@ const DENY_REFRESH_MS = 1_000
 export interface EnforcementOptions {
   readonly config: Config
   readonly store: StateStore
+  /** Partitions over which callers are spread. */
+  readonly partitions: number
+  /** Share of its traffic above which a caller is acted on only when a person agrees. */
+  readonly maxTrafficShare: () => number
   readonly clock: Clock
   readonly random: () => number
   readonly logger: EnforcementLogger
@@ -74,6 +81,18 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     options.logger.warn({ error: String(error) }, 'deny list cannot be refreshed'),
   )
   const gateways = [...gatewaysOf(config), ...(denyList === null ? [] : [denyList])]
+  const aliases = aliasesOf(config)
+  const { partitions, maxTrafficShare } = options
+  const identityKey = identityKeyOf(config)
+  const traffic = new AliasTraffic({
+    aliases,
+    store,
+    partitions,
+    identityKey,
+    maxTrafficShare,
+    logger: options.logger,
+  })
+  const counting = await traffic.follow(stop)
   const enforcer = new Enforcer({
     gateways,
     ledger: decisionLedger(decisions),
@@ -87,6 +106,8 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
     maxTokenLifetimeSeconds: config.enforcement.maxTokenLifetimeSeconds,
     guard: guardSettings(config),
     onlyFor: evidenceFor(config),
+    aliases,
+    tooWide: traffic.tooWide,
     onChange: options.onChange,
     onLeak: options.onLeak,
     observer: options.observer,
@@ -112,6 +133,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
       await endpoint?.close()
       await enforcer.drain()
       await keeping
+      await counting.done
       await standing.close()
       await decisions.close()
       await denied.close()

@@ -1,6 +1,7 @@
 import type { StateStore } from '../baseline/store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { isoTime } from '../core/time.ts'
+import { decisionIdOf } from '../enforcement/aliases.ts'
 import { approvalOf } from '../enforcement/enforcer-judgement.ts'
 import { proofOf } from '../enforcement/hold-proof.ts'
 import type { LedgerEntry } from '../enforcement/ledger.ts'
@@ -50,7 +51,8 @@ function storedEvidence(store: StateStore): Evidence {
       }
       return incidentView(found.incident, decisions)
     },
-    decision: async (id) => {
+    decision: async (asked) => {
+      const id = decisionIdOf(asked)
       if (!/^dec_[0-9a-f]{20}$/.test(id)) return null
       const [bytes] = await store.read(FIRST_SHARED_PARTITION + DECISIONS_MAP, [id])
       return bytes === undefined ? null : decisionView(bytes)
@@ -59,7 +61,7 @@ function storedEvidence(store: StateStore): Evidence {
   }
 }
 
-/** A decision as it was last saved; when it takes effect at the slowest gateway is known to the enforcer only. */
+/** A decision as it was last saved; when it takes effect, and how it stands under which name, is known to the enforcer only. */
 function decisionView(bytes: Uint8Array): DecisionView {
   const entry = JSON.parse(utf8.decode(bytes)) as LedgerEntry
   const { decision, status, statusReason, issuedAt, until, receipts } = entry
@@ -69,6 +71,7 @@ function decisionView(bytes: Uint8Array): DecisionView {
     statusReason,
     issuedAt: issuedAt === null ? null : isoTime(issuedAt),
     until: until === null ? null : isoTime(until),
+    aliases: [],
     effectiveBy: null,
     approval: approvalOf(entry),
     proof: proofOf(entry),

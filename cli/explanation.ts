@@ -79,7 +79,7 @@ function transitionsText(transitions: readonly AlertRecord[]): string {
 
 /** A decision for people: what should hold, where it stands, what each gateway answered. */
 export function decisionText(view: DecisionView): string {
-  const { decision, status, statusReason, until, effectiveBy, approval, proof, receipts } = view
+  const { decision, status, statusReason, until, effectiveBy, approval, proof, aliases, receipts } = view
   const limit =
     decision.limit === null
       ? ''
@@ -89,6 +89,7 @@ export function decisionText(view: DecisionView): string {
     `${status}${statusReason === null ? '' : `: ${sentence(statusReason)}`}${until === null ? '' : `, until ${until}`}${effectiveBy === null ? '' : `, effective by ${effectiveBy}`}${proof === null ? '' : `, ${proof.state}${proof.at === null ? '' : ` since ${proof.at}`}`}`,
     ...(approval === null ? [] : [`waits for a person until ${approval.by}, then: ${approval.onTimeout}`]),
     ...blastLine(decision.blast),
+    ...aliases.map(({ gateway, principal, state }) => `also at ${gateway} as ${cut(principal)}: ${state}`),
     `because: ${sentence(decision.reason)}`,
     `incident: ${decision.incident}`,
   ]

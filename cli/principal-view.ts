@@ -15,7 +15,11 @@ import { ProfileSlab, type ProfileView } from '../baseline/slab.ts'
 import { entityId } from '../core/event.ts'
 import { isoTime } from '../core/time.ts'
 import type { NormalRange, PrincipalState, PrincipalView } from '../engine/control-plane.ts'
+import { callsPerDay } from '../engine/gateway-traffic.ts'
 import { stateOf } from '../engine/profile-state.ts'
+
+/** How many usual days a busy day is at the most. */
+const BUSY = 2
 
 /** Who a stored profile is about, and how much is known: what lists are filtered by. */
 export interface ProfileHeadline {
@@ -62,6 +66,16 @@ export class ProfileReader {
       normal: prior === null ? [] : normalRanges(view, prior),
       hourOfWeek: hourShares(view),
     }
+  }
+
+  /**
+   * Calls of the caller on the busier of its last two active days, but no more than {@link BUSY} of its usual ones: who
+   * floods is hardly larger for that. 0 for one of whom nothing is known yet.
+   */
+  usualCallsPerDay(blob: Uint8Array, priors: Priors): number {
+    const normal = this.view(blob, priors)?.normal ?? []
+    const day = normal.find(({ feature, window }) => feature === 'requests' && window === '1d')
+    return day === undefined ? 0 : Math.min(callsPerDay(this.load(blob)), BUSY * day.expected)
   }
 
   private load(blob: Uint8Array): ProfileView {

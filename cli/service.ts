@@ -195,11 +195,8 @@ export class Service {
     this.safety = safety
     this.enforcement = await openEnforcement(
       {
-        config,
-        store: this.store,
-        clock,
-        random,
-        logger,
+        ...{ config, store, clock, random, logger, partitions: opened.log.partitions },
+        maxTrafficShare: () => settings.current().values.maxTrafficShare,
         isAllowed: (tenant, entity) =>
           allowedBy(settings.current(), tenant, entity, clock.now())?.reason ?? null,
         planned: plannedWork(settings, clock),

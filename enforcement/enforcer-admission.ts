@@ -1,31 +1,26 @@
 import type { ApprovalTimeout, Decision } from '../core/decision.ts'
 import { entityId } from '../core/event.ts'
-import {
-  firstEnd,
-  principalKey,
-  sharedNameReason,
-  staleReason,
-  standingReason,
-  targetsOf,
-} from './enforcer-judgement.ts'
+import { firstEnd, sharedNameReason, staleReason, standingReason } from './enforcer-judgement.ts'
 import type { EnforcerOptions } from './enforcer-options.ts'
-import type { GatewayAdapter } from './gateway.ts'
 import { DEFAULT_GUARD, type GuardSettings, guardReason } from './guard.ts'
 import type { LedgerEntry } from './ledger.ts'
 import type { EntryBook } from './ledger-book.ts'
+import type { Placement } from './placement.ts'
 
 /** Decides whether a decision acts, waits for a person or is withheld. */
 export class Admission {
   readonly #options: EnforcerOptions
   readonly #guard: GuardSettings
   readonly #book: EntryBook
+  readonly #placement: Placement
   readonly #restricted = new Map<string, number>()
   readonly maxEvidenceAgeMs: number
   readonly maxTokenSeconds: number
   #guardWarnedAt = Number.NEGATIVE_INFINITY
 
-  constructor(options: EnforcerOptions, book: EntryBook) {
+  constructor(options: EnforcerOptions, book: EntryBook, placement: Placement) {
     this.#options = options
+    this.#placement = placement
     this.#book = book
     this.#guard = options.guard ?? DEFAULT_GUARD
     this.maxEvidenceAgeMs = options.maxEvidenceAgeMs ?? 300_000
@@ -60,9 +55,9 @@ export class Admission {
     if (objection !== null) return { ...blank, status: 'withheld', statusReason: objection }
     const standing = standingReason(issued, this.#book.ofPrincipal(decision))
     if (standing !== null) return { ...blank, status: 'superseded', statusReason: standing }
-    const shared = sharedNameReason(decision, this.#book.open())
+    const shared = sharedNameReason(decision, this.#book.open(), (of) => this.#placement.callerKey(of))
     if (shared !== null) return { ...blank, status: 'awaiting-approval', statusReason: shared }
-    const guarded = this.#guarded(decision, now)
+    const guarded = this.#wideAs(decision) ?? this.#guarded(decision, now)
     if (guarded !== null) return { ...blank, status: 'awaiting-approval', statusReason: guarded }
     return issued
   }
@@ -78,7 +73,7 @@ export class Admission {
   /** Why a decision cannot be carried out at all, or null. */
   impossible(decision: Decision, until: number, now: number): string | null {
     if (until <= now) return 'the token has expired already'
-    if (this.targets(decision).length > 0) return null
+    if (this.#placement.targets(decision).length > 0) return null
     return `no gateway can ${decision.action} with scope ${decision.scope.kind}`
   }
 
@@ -115,7 +110,7 @@ export class Admission {
   #guarded(decision: Decision, now: number): string | null {
     const reason = guardReason(this.#guard, {
       now,
-      principal: principalKey(decision),
+      principal: this.#placement.callerKey(decision),
       restricted: this.#restricted,
       knownPrincipals: this.#options.knownPrincipals?.() ?? 0,
       liveRules: this.#book.live,
@@ -129,28 +124,43 @@ export class Admission {
 
   /** Counts a principal for the guard. */
   noteRestriction(entry: LedgerEntry, at: number): void {
-    const key = principalKey(entry.decision)
+    const key = this.#placement.callerKey(entry.decision)
     this.#restricted.set(key, Math.max(at, this.#restricted.get(key) ?? 0))
     const since = this.#options.clock.now() - this.#guard.windowMs
     for (const [principal, time] of this.#restricted) if (time <= since) this.#restricted.delete(principal)
   }
 
-  /** Gateways that should hold a decision. */
-  targets(decision: Decision): readonly GatewayAdapter[] {
-    return targetsOf(decision, this.#options.gateways, this.#options.onlyFor ?? new Map())
+  /** Why a person must agree before the caller is held under its other names, or null. */
+  #wideAs(decision: Decision): string | null {
+    for (const other of this.#placement.otherNames(decision)) {
+      const reason = this.#options.tooWide?.(decision.tenant, other.principal) ?? null
+      if (reason !== null) return reason
+    }
+    return null
   }
 
-  /** Why nothing may be enforced anew on the principal just now, or null. */
-  plannedReason({ tenant, principal, groups = [] }: Decision): string | null {
-    return this.#options.planned?.(tenant, entityId(principal), groups) ?? null
+  /** Why nothing may be enforced anew on the principal just now, under any of its names, or null. */
+  plannedReason(decision: Decision): string | null {
+    const { tenant, groups = [] } = decision
+    for (const name of this.#namesOf(decision)) {
+      const reason = this.#options.planned?.(tenant, name, groups) ?? null
+      if (reason !== null) return reason
+    }
+    return null
   }
 
-  /** Why the principal or entity is never acted on, or null. */
+  /** Why the principal or entity is never acted on, or null. One name on the allow list speaks for the caller. */
   allowReason(decision: Decision): string | null {
-    const { tenant, entity, principal } = decision
-    const reason =
-      this.#options.isAllowed(tenant, entity.id) ?? this.#options.isAllowed(tenant, entityId(principal))
-    return reason === null ? null : `allow list: ${reason}`
+    for (const name of [decision.entity.id, ...this.#namesOf(decision)]) {
+      const reason = this.#options.isAllowed(decision.tenant, name)
+      if (reason !== null) return `allow list: ${reason}`
+    }
+    return null
+  }
+
+  #namesOf(decision: Decision): readonly string[] {
+    const others = this.#placement.otherNames(decision).flatMap(({ shownAs }) => shownAs)
+    return [entityId(decision.principal), ...others]
   }
 }
 

@@ -1,16 +1,19 @@
-import { type Decision, strengthOf, type Wider } from '../core/decision.ts'
-import { entityId, profileKey } from '../core/event.ts'
-import { isoTime, wallTime } from '../core/time.ts'
-import { capabilityFor, type GatewayAdapter, type Rule } from './gateway.ts'
+import { type Decision, strengthOf } from '../core/decision.ts'
+import { entityId, type Principal, profileKey } from '../core/event.ts'
+import { isoTime } from '../core/time.ts'
+import { capabilityFor, type GatewayAdapter } from './gateway.ts'
 import { proofOf } from './hold-proof.ts'
 import {
+  type AliasView,
   type EnforcementStatus,
   type EnforcementView,
   isLive,
   type LedgerEntry,
   type Receipt,
+  receiptDetail,
   waitsUntil,
 } from './ledger.ts'
+import type { Placement } from './placement.ts'
 import { covers } from './plan.ts'
 
 /** How one gateway stands to one rule, as far as this process knows. */
@@ -46,38 +49,6 @@ export function firstEnd(decision: Decision, now: number, maxTokenLifetimeSecond
   const names = scope.kind === 'token' || scope.kind === 'token-issue'
   if (action === 'revoke-token' && names && tokenExp === null) return now + maxTokenLifetimeSeconds * 1_000
   return holdEnd(decision, now, holdSeconds, maxTokenLifetimeSeconds)
-}
-
-/** A decision as a gateway can hold it: as it is, else in its wider form; null when neither. */
-function formAt(gateway: GatewayAdapter, decision: Decision): Wider | null {
-  const { action, scope, limit, wider } = decision
-  if (action === 'release') return null
-  if (capabilityFor(gateway, { action, scope }) !== null) return { action, scope, limit }
-  return wider !== undefined && capabilityFor(gateway, wider) !== null ? wider : null
-}
-
-/** The rule that an issued decision asks for at a gateway; null for one that asks for nothing there. */
-export function ruleOf(entry: LedgerEntry, gateway: GatewayAdapter): Rule | null {
-  const { id } = entry.decision
-  const { action, scope, limit } = formAt(gateway, entry.decision) ?? entry.decision
-  if (action === 'release' || entry.until === null) return null
-  const rule = { id, action, scope, limit, until: wallTime(entry.until) }
-  if (scope.kind !== 'token' && scope.kind !== 'token-issue') return rule
-  const { kind, id: holder } = entry.decision.principal
-  return { ...rule, holder: { kind, id: holder } }
-}
-
-/** Gateways that can hold a decision and are meant for the traffic that it came from. */
-export function targetsOf(
-  decision: Decision,
-  gateways: readonly GatewayAdapter[],
-  onlyFor: ReadonlyMap<string, readonly string[]>,
-): readonly GatewayAdapter[] {
-  return gateways.filter((gateway) => {
-    const ids = onlyFor.get(gateway.name)
-    const meant = ids === undefined || ids.includes(decision.gateway.id)
-    return meant && formAt(gateway, decision) !== null
-  })
 }
 
 /** How old the evidence is when that forbids to start, else null. A person's approval needs no fresh evidence. */
@@ -119,13 +90,17 @@ export function standingReason(candidate: LedgerEntry, entries: Iterable<LedgerE
 
 /**
  * Why a person must look first when decisions were made about two callers of one name, or null: the gateways
- * know them apart, people may not.
+ * know them apart, people may not. `callerKey` is the same text for every name of one caller.
  */
-export function sharedNameReason(decision: Decision, entries: Iterable<LedgerEntry>): string | null {
+export function sharedNameReason(
+  decision: Decision,
+  entries: Iterable<LedgerEntry>,
+  callerKey: (of: Decision) => string,
+): string | null {
   const name = entityId(decision.principal)
   for (const { decision: other } of entries) {
     if (other.tenant !== decision.tenant || entityId(other.principal) !== name) continue
-    if (principalKey(other) !== principalKey(decision)) return `two callers share the name ${name}`
+    if (callerKey(other) !== callerKey(decision)) return `two callers share the name ${name}`
   }
   return null
 }
@@ -143,12 +118,12 @@ export function rungsBelow(top: LedgerEntry, entries: readonly LedgerEntry[]): r
 export function statusFrom(
   entry: LedgerEntry,
   targets: readonly GatewayAdapter[],
-  holds: ReadonlyMap<string, Hold>,
+  holdAt: (gateway: GatewayAdapter) => Hold | undefined,
 ): { readonly status: EnforcementStatus; readonly reason: string | null } {
   if (!isLive(entry.status)) return { status: entry.status, reason: entry.statusReason }
-  const able = targets.filter((gateway) => holds.get(gateway.name) !== 'unsupported')
+  const able = targets.filter((gateway) => holdAt(gateway) !== 'unsupported')
   if (able.length === 0) return { status: 'failed', reason: 'no gateway can hold this rule' }
-  const failing = able.filter((gateway) => holds.get(gateway.name) === 'failed')
+  const failing = able.filter((gateway) => holdAt(gateway) === 'failed')
   if (failing.length > 0) {
     const names = failing.map((gateway) => gateway.name).join(', ')
     const detail = entry.receipts.findLast(
@@ -159,7 +134,7 @@ export function statusFrom(
       reason: `not in force at ${names}${detail === undefined ? '' : `: ${detail}`}`,
     }
   }
-  const held = able.every((gateway) => holds.get(gateway.name) === 'held')
+  const held = able.every((gateway) => holdAt(gateway) === 'held')
   return held
     ? { status: 'in-force', reason: null }
     : { status: entry.status === 'failed' ? 'pending' : entry.status, reason: null }
@@ -169,26 +144,37 @@ export function statusFrom(
  * When the slowest of the gateways must have a decision in force, epoch ms. Whoever refuses no calls counts only
  * where nobody does.
  */
-export function effectiveBy(entry: LedgerEntry, targets: readonly GatewayAdapter[]): number | null {
-  if (entry.decision.action === 'release' || entry.until === null) return null
-  if (entry.issuedAt === null || targets.length === 0) return null
-  const able = targets.flatMap((gateway) => {
-    const form = formAt(gateway, entry.decision)
-    return form === null ? [] : (capabilityFor(gateway, form) ?? [])
-  })
+export function effectiveBy(entry: LedgerEntry, placement: Placement): number | null {
+  if (entry.decision.action === 'release' || entry.until === null || entry.issuedAt === null) return null
+  const able = placement
+    .targets(entry.decision)
+    .flatMap((gateway) =>
+      placement.formsAt(gateway, entry.decision).flatMap((form) => capabilityFor(gateway, form) ?? []),
+    )
+  if (able.length === 0) return null
   const refusing = able.filter(({ refusesCalls }) => refusesCalls !== false)
   const delays = (refusing.length > 0 ? refusing : able).map(({ worstCaseDelayMs }) => worstCaseDelayMs)
   return entry.issuedAt + Math.max(0, ...delays)
 }
 
-/** What stays on record of an operation that ended at `now`, epoch ms. */
-export function receiptOf(gateway: string, done: Omit<Receipt, 'time' | 'gateway'>, now: number): Receipt {
-  const { operation, outcome, detail } = done
-  return { time: isoTime(now), gateway, operation, outcome, detail }
+/** What stays on record of an operation that ended at `now`, epoch ms; `as`: the other name that it was about. */
+export function receiptOf(
+  gateway: string,
+  { operation, outcome, detail }: Omit<Receipt, 'time' | 'gateway'>,
+  now: number,
+  as: Principal | null = null,
+): Receipt {
+  const name = as === null ? '' : `as ${entityId(as)}`
+  const words = name === '' || detail === '' ? name + detail : `${name}: ${detail}`
+  return { time: isoTime(now), gateway, operation, outcome, detail: receiptDetail(words) }
 }
 
-/** A decision as people see it; `targets` are the gateways that should hold it. */
-export function viewOf(entry: LedgerEntry, targets: readonly GatewayAdapter[]): EnforcementView {
+/** A decision as people see it. */
+export function viewOf(
+  entry: LedgerEntry,
+  placement: Placement,
+  aliases: readonly AliasView[],
+): EnforcementView {
   const time = (at: number | null): string | null => (at === null ? null : isoTime(at))
   const { decision, status, statusReason, issuedAt, until, receipts } = entry
   return {
@@ -197,9 +183,10 @@ export function viewOf(entry: LedgerEntry, targets: readonly GatewayAdapter[]): 
     statusReason,
     issuedAt: time(issuedAt),
     until: time(until),
-    effectiveBy: time(effectiveBy(entry, targets)),
+    effectiveBy: time(effectiveBy(entry, placement)),
     approval: approvalOf(entry),
     proof: proofOf(entry),
+    aliases,
     receipts,
   }
 }

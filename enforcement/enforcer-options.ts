@@ -1,4 +1,6 @@
+import type { Principal } from '../core/event.ts'
 import type { Clock } from '../core/time.ts'
+import type { Alias } from './aliases.ts'
 import type { GatewayAdapter } from './gateway.ts'
 import type { GuardSettings } from './guard.ts'
 import type { DecisionLedger, EnforcementView } from './ledger.ts'
@@ -25,6 +27,10 @@ export interface EnforcerOptions {
   readonly guard?: GuardSettings
   /** Adapter name to the gateway ids whose traffic it carries; an adapter not named gets every decision. */
   readonly onlyFor?: ReadonlyMap<string, readonly string[]>
+  /** Callers that gateways know by several names: held under each of them. */
+  readonly aliases?: readonly Alias[]
+  /** Why a person must agree before a caller is held under another of its names, or null: who would stop with it. */
+  readonly tooWide?: (tenant: string, other: Principal) => string | null
   readonly onChange?: (id: string) => void
   /** Told when the traffic shows that a decision is not in force although every gateway had the time. */
   readonly onLeak?: (view: EnforcementView) => void

@@ -1,4 +1,5 @@
 import type { ApprovalTimeout, Decision, HoldProof } from '../core/decision.ts'
+import { decisionIdOf } from './aliases.ts'
 import { Admission } from './enforcer-admission.ts'
 import {
   effectiveBy,
@@ -6,7 +7,6 @@ import {
   holdEnd,
   principalKey,
   receiptOf,
-  ruleOf,
   rungsBelow,
   staleReason,
   statusFrom,
@@ -16,6 +16,7 @@ import {
 import { type EnforcerOptions, paceOf } from './enforcer-options.ts'
 import type { GatewayAdapter, Rule } from './gateway.ts'
 import { withProof } from './hold-proof.ts'
+import { Holds } from './holds.ts'
 import {
   type ChangeOutcome,
   conflict,
@@ -27,6 +28,7 @@ import {
   withReceipt,
 } from './ledger.ts'
 import { EntryBook } from './ledger-book.ts'
+import { Placement } from './placement.ts'
 import { type Outcome, Reconciler } from './reconcile.ts'
 import { Turns } from './turns.ts'
 
@@ -39,14 +41,17 @@ export class Enforcer {
   /** What is decided or changed about a caller finds what the change before it left. */
   readonly #turns = new Turns()
   readonly #reconcilers: readonly Reconciler[]
-  readonly #holds = new Map<string, Map<string, Hold>>()
+  readonly #placement: Placement
+  readonly #holds: Holds
   #loaded = false
   #running: Promise<void> = Promise.resolve()
 
   constructor(options: EnforcerOptions) {
     this.#options = options
     this.#book = new EntryBook(options.ledger, options.logger, options.onChange ?? (() => undefined))
-    this.#admission = new Admission(options, this.#book)
+    this.#placement = new Placement(options.gateways, options.onlyFor, options.aliases)
+    this.#holds = new Holds(this.#placement)
+    this.#admission = new Admission(options, this.#book, this.#placement)
     this.#reconcilers = options.gateways.map((gateway) => this.#reconcilerFor(gateway))
   }
 
@@ -54,7 +59,7 @@ export class Enforcer {
     return new Reconciler({
       gateway,
       desired: () => this.#desired(gateway),
-      objection: (rule) => this.#objection(rule.id),
+      objection: (rule) => this.#objection(decisionIdOf(rule.id)),
       keepsUnknown: this.#options.keepsUnknownRules ?? (() => false),
       refresh: (ids) => this.#refresh(ids),
       onOutcome: (outcome) => this.#onOutcome(gateway, outcome),
@@ -138,11 +143,8 @@ export class Enforcer {
   forgetPrincipal = (key: string) => this.#turns.run(key, () => this.#book.forgetPrincipal(key))
 
   #act(entry: LedgerEntry): void {
-    const targets = this.#admission.targets(entry.decision)
-    for (const reconciler of this.#reconcilers.filter(({ gateway }) => targets.includes(gateway))) {
-      const rule = ruleOf(entry, reconciler.gateway)
-      if (rule !== null) reconciler.put(rule)
-    }
+    for (const reconciler of this.#reconcilers)
+      for (const rule of this.#placement.rulesAt(reconciler.gateway, entry)) reconciler.put(rule)
   }
 
   /** Ends what has run out, whatever the gateways do. */
@@ -153,15 +155,15 @@ export class Enforcer {
   }
 
   #end(entry: LedgerEntry, status: EnforcementStatus, statusReason: string | null): void {
-    this.#holds.delete(entry.decision.id)
+    this.#holds.forget(entry.decision.id)
     this.#book.update({ ...entry, status, statusReason })
   }
 
   #desired(gateway: GatewayAdapter): readonly Rule[] {
     this.#expire()
     return [...this.#book.open()].flatMap((entry) => {
-      if (!isLive(entry.status) || !this.#admission.targets(entry.decision).includes(gateway)) return []
-      return this.#objection(entry.decision.id) === null ? (ruleOf(entry, gateway) ?? []) : []
+      const rules = isLive(entry.status) ? this.#placement.rulesAt(gateway, entry) : []
+      return rules.length > 0 && this.#objection(entry.decision.id) === null ? rules : []
     })
   }
 
@@ -184,7 +186,7 @@ export class Enforcer {
   }
 
   async #refresh(ids: readonly string[]): Promise<void> {
-    if (ids.every((id) => this.#book.get(id) !== undefined)) return
+    if (ids.every((id) => this.#book.get(decisionIdOf(id)) !== undefined)) return
     for (const entry of await this.#options.ledger.load()) {
       if (this.#book.get(entry.decision.id) === undefined) this.#book.remember(entry)
     }
@@ -192,30 +194,33 @@ export class Enforcer {
 
   #onOutcome(gateway: GatewayAdapter, outcome: Outcome): void {
     const { ruleId, operation } = outcome
-    const receipt = receiptOf(gateway.name, outcome, this.#options.clock.now())
+    const now = this.#options.clock.now()
     if (ruleId !== null) {
-      const entry = this.#book.get(ruleId)
-      if (entry !== undefined) this.#book.update(withReceipt(entry, receipt))
+      const entry = this.#book.get(decisionIdOf(ruleId))
+      const as = entry === undefined ? null : this.#placement.nameOf(gateway, entry.decision, ruleId)
+      if (entry !== undefined)
+        this.#book.update(withReceipt(entry, receiptOf(gateway.name, outcome, now, as)))
       if (operation !== 'put') return
       const failure = outcome.unsupported ? 'unsupported' : 'failed'
       this.#mark(ruleId, gateway.name, outcome.outcome === 'done' ? 'held' : failure)
       return
     }
     // The gateway could not be read: whoever waits for it should see why.
+    const receipt = receiptOf(gateway.name, outcome, now)
     for (const entry of this.#book.open()) {
       const waits = entry.status === 'pending' || entry.status === 'failed'
-      if (waits && this.#admission.targets(entry.decision).includes(gateway))
+      if (waits && this.#placement.formsAt(gateway, entry.decision).length > 0)
         this.#book.update(withReceipt(entry, receipt))
     }
   }
 
-  #mark(id: string, gateway: string, hold: Hold): void {
+  #mark(ruleId: string, gateway: string, hold: Hold): void {
+    const id = decisionIdOf(ruleId)
     const entry = this.#book.get(id)
     if (entry === undefined || !isLive(entry.status)) return
-    const holds = this.#holds.get(id) ?? new Map<string, Hold>()
-    this.#holds.set(id, holds)
-    holds.set(gateway, hold)
-    const { status, reason } = statusFrom(entry, this.#admission.targets(entry.decision), holds)
+    this.#holds.mark(id, gateway, ruleId, hold)
+    const targets = this.#placement.targets(entry.decision)
+    const { status, reason } = statusFrom(entry, targets, (one) => this.#holds.at(one, entry))
     const starts = hold === 'held' && !entry.startedAt.includes(gateway)
     if (starts || status !== entry.status || reason !== entry.statusReason) {
       const startedAt = starts ? [...entry.startedAt, gateway] : entry.startedAt
@@ -224,18 +229,14 @@ export class Enforcer {
     if (status === 'in-force') this.#supersede(id)
   }
 
-  /** Weaker rungs end once a stronger one is in force wherever they were. */
+  /** Weaker rungs end once a stronger one is in force wherever, and under whatever name, they were. */
   #supersede(id: string): void {
     const strong = this.#book.get(id)
-    const holds = this.#holds.get(id)
-    if (strong === undefined || holds === undefined) return
+    if (strong === undefined) return
     for (const weak of this.#book.ofPrincipal(strong.decision)) {
       if (!isLive(weak.status) || !supersedes(strong, weak) || supersedes(weak, strong)) continue
-      const weakHolds = this.#holds.get(weak.decision.id)
-      const needed = this.#admission
-        .targets(weak.decision)
-        .filter((g) => weakHolds?.get(g.name) !== 'unsupported')
-      if (!needed.every((gateway) => holds.get(gateway.name) === 'held')) continue
+      const targets = this.#placement.targets(weak.decision)
+      if (!targets.every((gateway) => this.#holds.replaces(gateway, strong, weak))) continue
       this.#end(weak, 'superseded', `${strong.decision.action} ${id} is in force`)
       this.recheck()
     }
@@ -252,7 +253,7 @@ export class Enforcer {
 
   async #release(entry: LedgerEntry, reason: string): Promise<void> {
     await this.#book.save({ ...entry, status: 'released', statusReason: reason })
-    this.#holds.delete(entry.decision.id)
+    this.#holds.forget(entry.decision.id)
   }
 
   /** Lifts a decision, and with it the weaker rungs of the same incident and principal. */
@@ -346,7 +347,7 @@ export class Enforcer {
   noteProof(proof: HoldProof): void {
     const entry = this.#book.get(proof.decision)
     if (entry === undefined) return
-    const next = withProof(entry, proof, effectiveBy(entry, this.#admission.targets(entry.decision)))
+    const next = withProof(entry, proof, effectiveBy(entry, this.#placement))
     if (next === null) return
     this.#book.update(next)
     if (proof.proof === 'leaking') this.#options.onLeak?.(this.#viewOf(next))
@@ -364,9 +365,10 @@ export class Enforcer {
     )
   }
 
+  /** A decision by its id or by that of a rule of it. */
   view(id: string): EnforcementView | null {
     this.#expire()
-    const entry = this.#book.get(id)
+    const entry = this.#book.get(decisionIdOf(id))
     return entry === undefined ? null : this.#viewOf(entry)
   }
 
@@ -388,7 +390,7 @@ export class Enforcer {
   }
 
   #viewOf(entry: LedgerEntry): EnforcementView {
-    return viewOf(entry, this.#admission.targets(entry.decision))
+    return viewOf(entry, this.#placement, this.#holds.aliases(entry))
   }
 }
 

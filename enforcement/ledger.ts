@@ -62,6 +62,14 @@ export interface DecisionLedger {
   forgetEnded(holds: (entry: LedgerEntry) => boolean): Promise<void>
 }
 
+/** One gateway that knows the caller of a decision by another name, and how it stands under that name. */
+export interface AliasView {
+  readonly gateway: string
+  /** `sub:orders-svc` */
+  readonly principal: string
+  readonly state: 'held' | 'failed' | 'unsupported' | 'pending'
+}
+
 /** A decision as people and the admin API see it. Times are ISO 8601. */
 export interface EnforcementView {
   readonly decision: Decision
@@ -75,6 +83,8 @@ export interface EnforcementView {
   readonly approval: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown; null for a decision that never was to act. */
   readonly proof: { readonly state: ProofState; readonly at: string | null } | null
+  /** Where it stands under other names of the caller than the decided one; empty for one that does not act. */
+  readonly aliases: readonly AliasView[]
   readonly receipts: readonly Receipt[]
 }
 

@@ -1,4 +1,5 @@
 import type { BlastRadius } from '../core/decision.ts'
+import type { TrafficShare } from './gateway-traffic.ts'
 import type { Incident } from './incident.ts'
 import type { Step } from './policy.ts'
 import type { SettingValues } from './settings.ts'
@@ -30,12 +31,22 @@ export function tooWide(
   { share, callsPerDay, subjects }: BlastRadius,
   { maxTrafficShare }: SettingValues,
 ): string | null {
-  if (share !== null && share > maxTrafficShare && (callsPerDay ?? 0) >= MIN_CALLS_PER_DAY) {
-    return `the caller makes ${percent(share)} of the calls of gateway ${incident.gateway.id} (bound ${percent(maxTrafficShare)})`
-  }
+  const traffic = share === null ? null : { share, callsPerDay: callsPerDay ?? 0 }
+  if (traffic !== null && isTooLarge(traffic, maxTrafficShare))
+    return shareReason('the caller', `gateway ${incident.gateway.id}`, traffic.share, maxTrafficShare)
   const names = step.scope.kind === 'credential' || step.scope.kind === 'principal'
   if (step.rung >= FIRST_REVOCATION && names && subjects > 1) return `it would cover ${subjects} subjects`
   return null
+}
+
+/** Whether so much would stop with a caller that a person must look. */
+export function isTooLarge({ share, callsPerDay }: TrafficShare, maxTrafficShare: number): boolean {
+  return share > maxTrafficShare && callsPerDay >= MIN_CALLS_PER_DAY
+}
+
+/** Says what would stop with a caller; `of` names whose calls the share is taken of. */
+export function shareReason(caller: string, of: string, share: number, maxTrafficShare: number): string {
+  return `${caller} makes ${percent(share)} of the calls of ${of} (bound ${percent(maxTrafficShare)})`
 }
 
 function percent(share: number): string {

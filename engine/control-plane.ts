@@ -61,6 +61,14 @@ export interface ReceiptView {
   readonly detail: string
 }
 
+/** One gateway that knows the caller of a decision by another name, and how it stands under that name. */
+export interface AliasHoldView {
+  readonly gateway: string
+  /** `sub:orders-svc` */
+  readonly principal: string
+  readonly state: 'held' | 'failed' | 'unsupported' | 'pending'
+}
+
 /** How far a decision has come. */
 export type DecisionStatusName =
   | 'observed'
@@ -87,6 +95,8 @@ export interface DecisionView {
   readonly approval: { readonly by: string; readonly onTimeout: OnTimeout } | null
   /** What the traffic has shown: refused, let through what it should refuse, or nothing yet; null where nothing acts. */
   readonly proof: { readonly state: 'held' | 'leaking' | 'untested'; readonly at: string | null } | null
+  /** Where it stands under other names of the caller than the decided one; empty for one that does not act. */
+  readonly aliases: readonly AliasHoldView[]
   readonly receipts: readonly ReceiptView[]
 }
 

@@ -54,8 +54,7 @@ export class GatewayTraffic {
    * stand for the others everywhere.
    */
   shareOf(gateway: string, view: ProfileView, partitions: number): TrafficShare {
-    const u = view.base / 4
-    const own = Math.max(view.u32[u + CORE.dayEvents / 4]!, view.u32[u + CORE.previousDayEvents / 4]!)
+    const own = callsPerDay(view)
     const counted = this.byGateway.get(gateway) ?? this.byGateway.get(OTHERS)
     const all = counted === undefined ? 0 : counted.calls.reduce((most, calls) => Math.max(most, calls), 0)
     const others = Math.max(0, all - own) * partitions
@@ -70,6 +69,25 @@ export class GatewayTraffic {
     for (const [id, [day, calls]] of Object.entries(stored))
       this.byGateway.set(id, { day, calls: [...calls] })
   }
+}
+
+/** Calls of a caller on the busier of its last two active days. */
+export function callsPerDay(view: ProfileView): number {
+  const u = view.base / 4
+  return Math.max(view.u32[u + CORE.dayEvents / 4]!, view.u32[u + CORE.previousDayEvents / 4]!)
+}
+
+/**
+ * Calls on the busiest day of those that are stored, all partitions together, through some gateways; through all where
+ * none of these is known.
+ */
+export function busiestDay(stored: readonly StoredTraffic[], gateways: readonly string[] | null): number {
+  const all = stored.flatMap((one) => Object.entries(one))
+  const named = gateways === null ? [] : all.filter(([id]) => gateways.includes(id))
+  const byDay = new Map<number, number>()
+  for (const [, [day, calls]] of named.length > 0 ? named : all)
+    for (const [back, count] of calls.entries()) byDay.set(day - back, (byDay.get(day - back) ?? 0) + count)
+  return [...byDay.values()].reduce((most, count) => Math.max(most, count), 0)
 }
 
 function turn(counted: Counted, day: number): void {

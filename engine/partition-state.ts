@@ -105,6 +105,11 @@ export function storedSettings(bytes: Uint8Array): EngineSettings {
   return (JSON.parse(utf8.decode(bytes)) as Scalars).settings
 }
 
+/** The calls through each gateway, from the value under {@link CLOCK_KEY}. */
+export function storedTraffic(bytes: Uint8Array): StoredTraffic {
+  return (JSON.parse(utf8.decode(bytes)) as Scalars).traffic ?? {}
+}
+
 /** Collects what a partition must write, and reads it back. One per partition. */
 export class PartitionState implements StoredNames {
   private readonly partition: Partition

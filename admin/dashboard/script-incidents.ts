@@ -146,6 +146,14 @@ function blastWords(blast) {
   return ' · ' + shareWords(blast.share) + ' of the calls of its gateway'
 }
 
+/** Other names under which gateways hold the caller. */
+function aliasLine(view) {
+  if (view.aliases.length === 0) return null
+  return el('div', { class: 'small' }, 'also ', view.aliases.map(function (a, i) {
+    return [i > 0 && ', ', text(a.principal), ' at ', text(a.gateway), ' ', pill(a.state, a.state === 'held' ? 'good' : a.state === 'pending' ? '' : 'critical')]
+  }))
+}
+
 function receipts(view) {
   if (view.receipts.length === 0) return null
   return el('details', {}, el('summary', {}, view.receipts.length + (view.receipts.length === 1 ? ' receipt' : ' receipts')),
@@ -164,7 +172,7 @@ function decisionTable(views, title) {
         view.approval && el('div', { class: 'small' }, 'until ', when(view.approval.by), ', then ' + ON_TIMEOUT[view.approval.onTimeout])],
       [el('strong', {}, d.action + ' ', link(path('incidents', d.incident), text(d.entity.id))),
         d.limit && el('div', { class: 'small' }, 'at most ' + number(d.limit.requests) + (d.limit.requests === 1 ? ' request per ' : ' requests per ') + number(d.limit.windowSeconds) + ' s'),
-        el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode + blastWords(d.blast)), receipts(view)],
+        el('div', { class: 'small muted' }, text(d.reason), ' · ' + d.scope.kind + ' · ' + d.mode + blastWords(d.blast)), aliasLine(view), receipts(view)],
       { class: 'nowrap', content: [when(view.until), view.until && el('div', { class: 'small muted' }, distance(view.until))] },
       { class: 'nowrap', content: when(view.effectiveBy) },
       view.proof && [pill(view.proof.state, PROOF_KIND[view.proof.state]), view.proof.at && el('div', { class: 'small muted nowrap' }, when(view.proof.at))],

@@ -3,6 +3,7 @@ import { DAY_MS } from '../../core/time.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
 import type { Problem, Reporter } from './problem.ts'
 import { checkIdentity } from './rules-identity.ts'
+import { checkPrincipals } from './rules-principals.ts'
 import type { Config } from './schema.ts'
 
 /** No planned work lasts longer without being planned again. */
@@ -28,6 +29,7 @@ export function crossChecks(config: Config, lineOf: (path: string) => number): F
   checkAdmin(config, report)
   checkPrivacy(config, report)
   checkMaintenance(config, report)
+  checkPrincipals(config, report)
   return findings
 }
 

@@ -6,6 +6,7 @@ import { drillSchema } from './schema-drill.ts'
 import { decisionEndpointSchema, enforcementSchema } from './schema-enforcement.ts'
 import type { FileName, SecretName } from './schema-parts.ts'
 import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
+import { principalsSchema } from './schema-principals.ts'
 import { deadLettersSchema, sourcesSchema } from './schema-sources.ts'
 import { logSchema, storeSchema } from './schema-storage.ts'
 import type { Secret } from './secret.ts'
@@ -234,6 +235,7 @@ export const configSchema = section(
       maxItems: 1_000,
       description: 'Planned work.',
     }),
+    principals: principalsSchema,
     enforcement: enforcementSchema,
     decisionEndpoint: decisionEndpointSchema,
     alerts,

@@ -73,6 +73,7 @@ export function decisionSample(
     effectiveBy: at(-190),
     approval: null,
     proof: { state: 'held', at: at(-188) },
+    aliases: [{ gateway: 'edge-2', principal: 'sub:orders-svc', state: 'held' }],
     receipts: [
       {
         time: at(-194),

@@ -48,6 +48,7 @@ export type CheckName =
   | 'replace'
   | 'remove-absent'
   | 'remove-restores'
+  | 'two-names'
   | 'foreign-untouched'
   | 'unsupported-refused'
   | 'list-throws'
@@ -172,6 +173,20 @@ const removeRestores: Check = async (bench, of) => {
   await assertListed(bench.adapter, [], of, 'nothing of ours is left')
 }
 
+/** A decision has a rule for each name of its caller; their ids begin alike, and each comes and goes alone. */
+const twoNames: Check = async (bench, of) => {
+  const [own, second] = of.rules
+  if (own === undefined || second === undefined) return
+  const other = { ...second, id: `${own.id}_as_0123456789ab` }
+  await putAll(bench.adapter, [own, other])
+  await assertListed(bench.adapter, [own, other], of, 'both rules of a decision are held')
+  await bench.adapter.remove(own.id, never())
+  await assertListed(bench.other, [other], of, 'the rule of the other name stays')
+  await bench.adapter.put(own, never())
+  await bench.other.remove(other.id, never())
+  await assertListed(bench.adapter, [own], of, 'the rule of the decided name stays')
+}
+
 const foreignUntouched: Check = async (bench, of) => {
   await of.foreign?.(bench)
   await assertListed(bench.adapter, [], of, 'objects without our mark are not listed')
@@ -267,6 +282,7 @@ export const GATEWAY_CHECKS: Readonly<Record<CheckName, Check>> = {
   replace,
   'remove-absent': removeAbsent,
   'remove-restores': removeRestores,
+  'two-names': twoNames,
   'foreign-untouched': foreignUntouched,
   'unsupported-refused': unsupportedRefused,
   'list-throws': listThrows,

@@ -120,6 +120,14 @@ class LeavesTraces extends RightGateway {
   }
 }
 
+/** Finds rules by how their ids begin, as a search without an end does. */
+class RemovesByPrefix extends RightGateway {
+  protected override erase(id: string): void {
+    for (const [key, row] of this.plane.rows)
+      if (row.owner === 'curfew' && key.startsWith(id)) this.plane.rows.delete(key)
+  }
+}
+
 class TakesEverythingForItsOwn extends RightGateway {
   override async list(stop: AbortSignal): Promise<readonly Rule[]> {
     return this.plane.call(stop, () => [...this.plane.rows.values()].map((row) => row.rule))
@@ -195,6 +203,7 @@ export const GATEWAY_TWINS: readonly {
   { name: 'never replaces', failing: 'replace', twin: NeverReplaces },
   { name: 'complains about absence', failing: 'remove-absent', twin: ComplainsAboutAbsence },
   { name: 'leaves traces', failing: 'remove-restores', twin: LeavesTraces },
+  { name: 'removes whatever begins alike', failing: 'two-names', twin: RemovesByPrefix },
   { name: 'lists strangers', failing: 'foreign-untouched', twin: TakesEverythingForItsOwn },
   { name: 'removes strangers', failing: 'foreign-untouched', twin: SweepsStrangers },
   { name: 'calls before refusing', failing: 'unsupported-refused', twin: FindsOutTooLate },

@@ -114,6 +114,8 @@ decisionEndpoint:
       {
         config: loaded.config,
         store,
+        partitions: 1,
+        maxTrafficShare: () => 0.01,
         clock: { now: () => wallTime(Date.now()) },
         random: () => 0.5,
         logger: quietLogger,

@@ -1,6 +1,7 @@
 import type { Principal } from '../../../core/event.ts'
 import { DAY_MS, eventTime, wallTime } from '../../../core/time.ts'
 import { DETECTORS } from '../../../detectors/catalog.ts'
+import type { Alias } from '../../../enforcement/aliases.ts'
 import { createEnforcer, type Enforcer } from '../../../enforcement/enforcer.ts'
 import type { GatewayAdapter } from '../../../enforcement/gateway.ts'
 import type { EnforcementView } from '../../../enforcement/ledger.ts'
@@ -28,7 +29,11 @@ export class LiveEngine {
   private readonly stop = new AbortController()
   private offset = 0
 
-  private constructor(gateways: readonly GatewayAdapter[], values: Partial<SettingValues>) {
+  private constructor(
+    gateways: readonly GatewayAdapter[],
+    values: Partial<SettingValues>,
+    aliases: readonly Alias[],
+  ) {
     this.partition = new Partition({
       detectors: DETECTORS,
       settings: {
@@ -47,14 +52,16 @@ export class LiveEngine {
       random: () => 0.5,
       logger: quietLogger,
       isAllowed: () => null,
+      aliases,
     })
   }
 
   static async start(
     gateways: readonly GatewayAdapter[],
     values: Partial<SettingValues> = {},
+    aliases: readonly Alias[] = [],
   ): Promise<LiveEngine> {
-    const engine = new LiveEngine(gateways, values)
+    const engine = new LiveEngine(gateways, values, aliases)
     await engine.enforcer.load()
     engine.enforcer.start(engine.stop.signal)
     return engine

@@ -13,11 +13,11 @@ import { SharedMap } from '../../../cli/shared-map.ts'
 import type { Decision } from '../../../core/decision.ts'
 import type { Principal } from '../../../core/event.ts'
 import { wallTime } from '../../../core/time.ts'
-import { ruleOf } from '../../../enforcement/enforcer-judgement.ts'
 import type { GatewayAdapter } from '../../../enforcement/gateway.ts'
 import { createHaproxyGateway } from '../../../enforcement/gateways/haproxy.ts'
 import { KongGateway } from '../../../enforcement/gateways/kong.ts'
 import type { LedgerEntry } from '../../../enforcement/ledger.ts'
+import { Placement } from '../../../enforcement/placement.ts'
 import type { DecisionView, Page } from '../../../engine/control-plane.ts'
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
 import { type CurfewProcess, eventually, runCurfew, startCurfew } from '../../services/curfew-process.ts'
@@ -165,7 +165,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
   async function putAll(until: number): Promise<void> {
     for (const entry of entries(until)) {
       const gateway = gateways[entry.decision.gateway.id === 'edge' ? 0 : 1]!
-      await gateway.put(ruleOf(entry, gateway)!, never)
+      await gateway.put(new Placement([gateway]).rulesAt(gateway, entry)[0]!, never)
     }
   }
 
@@ -305,7 +305,7 @@ admin: { listen: '127.0.0.1:0', tokens: [{ name: test, role: admin, tokenEnv: AD
     expect(running.stderr()).toContain('the state store was emptied while Curfew ran')
     const { signal } = new AbortController()
     const [entry] = entries(Date.now() + 3_600_000)
-    await gateways[0]!.put(ruleOf(entry!, gateways[0]!)!, signal)
+    await gateways[0]!.put(new Placement(gateways).rulesAt(gateways[0]!, entry!)[0]!, signal)
     const next = await start()
     await sleep(3_000)
     expect(JSON.stringify((await next.api('/v1/status')).body)).toContain('the loss of what was learnt')

@@ -180,8 +180,13 @@ describe('edits', () => {
     dispatcher.refresh('inc_1')
     dispatcher.refresh('inc_unknown')
     await clock.advance(5000)
+    const aliases = [{ gateway: 'edge', principal: 'sub:orders-svc', state: 'held' }] as const
+    made.statuses = [decisionStatus({ status: 'in-force', aliases })]
+    dispatcher.refresh('inc_1')
+    await clock.advance(5000)
     expect(sink.get().sent.map(({ statuses, handle }) => [statuses[0], handle])).toEqual([
       ['pending', null],
+      ['in-force', 'at-al_1_opened'],
       ['in-force', 'at-al_1_opened'],
     ])
   })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { inert, withoutLinks } from '../../../alerts/log-text.ts'
 import { digestText, messageText, plainLine } from '../../../alerts/message-text.ts'
 import { durationText, numberText, quantityText, timeText } from '../../../alerts/quantity.ts'
+import type { DecisionStatus } from '../../../alerts/sink.ts'
 import {
   alertMessage,
   alertRecord,
@@ -129,6 +130,24 @@ describe('message about an incident', () => {
     expect(text.why.map((line) => /\((.*)\)/.exec(plainLine(line))?.[1])).toEqual(['d0.4', 'd0.3', 'd0.2'])
     expect(text.done).toHaveLength(6)
     expect(plainLine(text.done[5] ?? [])).toBe('and 2 more decisions.')
+  })
+
+  it('says where a caller is held under another name, and where it is not', () => {
+    const aliases = [
+      { gateway: 'edge-2', principal: 'key:abc', state: 'held' },
+      { gateway: 'deny', principal: 'sub:<b>\u202e', state: 'failed' },
+    ] as const
+    const many = Array.from({ length: 7 }, () => aliases[0])
+    const done = (of: DecisionStatus['aliases']) =>
+      messageText(
+        alertMessage({
+          decisions: [decisionStatus({ status: 'in-force', ...(of === undefined ? {} : { aliases: of }) })],
+        }),
+      ).done.map(plainLine)[0]
+    expect(done(aliases)).toMatch(/; also held at edge-2 as key:abc; not held at deny as sub:<b>/)
+    expect(done(aliases)).not.toContain('\u202e')
+    expect(done(many)).toMatch(/; and 2 more names$/)
+    expect(done(undefined)).not.toContain('held at')
   })
 
   it('says until when a person may agree and what happens then', () => {

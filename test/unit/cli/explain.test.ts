@@ -80,6 +80,8 @@ describe('curfew explain', () => {
     await store.close()
     const text = await explain(night.inForce.id)
     expect(text.out.indexOf(night.inForce.id)).toBe(0)
+    // As a gateway names the rule of another name of the caller.
+    expect((await explain(`${night.inForce.id}_as_0123456789ab`)).out).toBe(text.out)
     const { code, out } = await explain(night.inForce.id, 8740, '--json')
     expect(code).toBe(0)
     expect(JSON.parse(out)).toMatchObject({

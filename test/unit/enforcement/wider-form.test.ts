@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { wallTime } from '../../../core/time.ts'
-import { ruleOf, targetsOf } from '../../../enforcement/enforcer-judgement.ts'
 import { DenyList } from '../../../enforcement/gateways/deny-list.ts'
 import { MemoryDenyStore } from '../../../enforcement/gateways/deny-list-store.ts'
 import type { LedgerEntry } from '../../../enforcement/ledger.ts'
+import { Placement } from '../../../enforcement/placement.ts'
 import { sampleDecision } from '../../services/decision-ledger.ts'
 
 const clock = { now: () => wallTime(0) }
@@ -18,6 +18,7 @@ describe('a decision about one network', () => {
   const scope = { kind: 'network', network: '203.0.113.0', principal } as const
   const decision = { ...base, action: 'block', scope, limit: null, wider } as const
   const [able, unable] = [list('able', true), list('unable', false)]
+  const placement = new Placement([able, unable])
   const entry = (of: LedgerEntry['decision']): LedgerEntry => ({
     decision: of,
     status: 'pending',
@@ -30,13 +31,13 @@ describe('a decision about one network', () => {
   })
 
   it('is held as it is where the gateway can tell networks, and in its wider form elsewhere', () => {
-    expect(targetsOf(decision, [able, unable], new Map())).toEqual([able, unable])
-    expect(ruleOf(entry(decision), able)).toMatchObject({ action: 'block', scope, limit: null })
-    expect(ruleOf(entry(decision), unable)).toMatchObject(wider)
+    expect(placement.targets(decision)).toEqual([able, unable])
+    expect(placement.rulesAt(able, entry(decision))).toMatchObject([{ action: 'block', scope, limit: null }])
+    expect(placement.rulesAt(unable, entry(decision))).toMatchObject([wider])
   })
 
   it('is not held where neither form can be', () => {
     const { wider: _, ...alone } = decision
-    expect(targetsOf(alone, [able, unable], new Map())).toEqual([able])
+    expect(placement.targets(alone)).toEqual([able])
   })
 })
