@@ -14,13 +14,15 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const described = DESCRIBING.filter((name) => args.flags.has(name))
   if (file !== undefined && described.length > 0)
     throw new CurfewError('USAGE', `--decision says it all; leave out --${described.join(', --')}`)
+  const offline = isSet(args, 'offline')
   const now = io.clock.now()
   const asked = file === undefined ? describedDecision(args, now) : await decisionFrom(file, io.stdin, now)
+  if (offline && asked.decision.action === 'release')
+    throw new CurfewError('USAGE', '--offline: what a release would lift is known at the gateways only')
   const config = requireConfig(path, io.env, (_, line) => io.stderr.write(`${line}\n`))
   if (config.enforcement.gateways.length === 0)
     throw new CurfewError('CONFIG_INVALID', 'enforcement.gateways is empty: there is nobody to send to')
   const only = textFlag(args, 'gateway')
-  const offline = isSet(args, 'offline')
   const results = await dryRun(config, {
     asked,
     offline,

@@ -32,6 +32,8 @@ const silent = { info: () => undefined, warn: () => undefined, error: () => unde
 /** The adapters of one entry of the configuration, with recorders at their edges. */
 export interface DryGateways {
   readonly adapters: readonly GatewayAdapter[]
+  /** Why what stands there is not known, whatever was asked; null where it is. */
+  readonly unread: string | null
   close(): Promise<void>
 }
 
@@ -44,7 +46,8 @@ export async function dryGateways(
 ): Promise<DryGateways> {
   if (gateway.kind === 'decision') return dryDenyList(config, recorder, clock)
   const edges = dryEdges(gateway.kind, recorder, clock)
-  return { adapters: gatewaysOf(config, { only: gateway.name }, edges), close: async () => undefined }
+  const adapters = gatewaysOf(config, { only: gateway.name }, edges)
+  return { adapters, unread: null, close: async () => undefined }
 }
 
 /** Edges for the adapters of one gateway that let reads through and record writes. */
@@ -92,18 +95,19 @@ function planeOf(kind: GatewayConfig['kind'], recorder: Recorder, loaded: () => 
 async function dryDenyList(config: Config, recorder: Recorder, clock: Clock): Promise<DryGateways> {
   const { store } = config
   if (store.kind === 'embedded') {
-    recorder.note(
-      'the deny list is kept in a folder that is a running Curfew’s alone: what stands there is not read',
-    )
+    const unread =
+      'the deny list is in a folder that is a running Curfew’s alone: what stands there is not read'
+    recorder.note(unread)
     const list = denyListOn(config, dryTextMap(recorder, store.folder, null), clock)
-    return { adapters: adaptersOf(list), close: async () => undefined }
+    return { adapters: adaptersOf(list), unread, close: async () => undefined }
   }
   const opened = await openStore(config, silent, async (options): Promise<RedisClient> => {
     const address = options.url === undefined ? (options.clusterNodes?.[0] ?? '') : new URL(options.url).host
     return new DryRedis(recorder, address, recorder.offline ? null : await connectRedis(options))
   })
   const map = await SharedMap.open(opened, DENY_LIST_MAP)
-  return { adapters: adaptersOf(denyListOn(config, denyListMap(map), clock)), close: () => opened.close() }
+  const adapters = adaptersOf(denyListOn(config, denyListMap(map), clock))
+  return { adapters, unread: null, close: () => opened.close() }
 }
 
 function adaptersOf(list: DenyList | null): readonly GatewayAdapter[] {

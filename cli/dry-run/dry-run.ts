@@ -65,13 +65,13 @@ async function atEntry(
     return { ...NO_PLACE, gateway, kind, outcome: 'failed', detail, ...recorder.take() }
   }
   try {
-    const { adapters, close } = await dryGateways(config, entry, recorder, options.clock)
+    const { adapters, close, unread } = await dryGateways(config, entry, recorder, options.clock)
     try {
       const results: DryResult[] = []
       const meant = evidenceFor(config)
       for (const adapter of adapters) {
         const ids = options.asked.knowsGateway ? meant.get(adapter.name) : undefined
-        results.push(await atAdapter(config, adapter, ids, recorder, options))
+        results.push(await atAdapter(config, adapter, ids, recorder, options, unread))
       }
       return results
     } finally {
@@ -90,6 +90,7 @@ async function atAdapter(
   meant: readonly string[] | undefined,
   recorder: Recorder,
   { asked, clock }: DryRunOptions,
+  unread: string | null,
 ): Promise<DryResult> {
   const { decision } = asked
   const base = { ...NO_PLACE, gateway: adapter.name, kind: adapter.kind }
@@ -97,26 +98,35 @@ async function atAdapter(
     const detail = `it acts on evidence of ${meant.join(', ')} only, not of ${decision.gateway.id}`
     return { ...base, outcome: 'left-out', detail, ...recorder.take() }
   }
-  if (decision.action === 'release') {
-    const lifted = (rule: Rule) => covers(decision.scope, rule.scope)
-    const outcomes = await onePass(adapter, (standing) => standing.filter((rule) => !lifted(rule)), clock)
-    return { ...base, ...resultOf(outcomes, recorder) }
-  }
-  const rule = ruleAt(config, asked, adapter, clock)
-  const capability = rule === null ? null : capabilityFor(adapter, rule)
-  if (rule === null || capability === null) {
+  if (decision.action === 'release' && unread !== null)
+    return { ...base, outcome: 'failed', detail: unread, ...recorder.take() }
+  const wanted = wantedAt(config, asked, adapter, clock)
+  if (wanted === null) {
     const detail = `it cannot hold ${decision.action} of scope ${decision.scope.kind}`
     return { ...base, outcome: 'unsupported', detail, ...recorder.take() }
   }
-  if (rule.id === STAND_IN_ID) recorder.note(`a decision has an id of its own; ${STAND_IN_ID} stands for it`)
-  const outcomes = await onePass(
-    adapter,
-    (standing) => [...standing.filter(({ id }) => id !== rule.id), rule],
-    clock,
-  )
+  const { rule, desired } = wanted
+  if (rule?.id === STAND_IN_ID) recorder.note(`a decision has an id of its own; ${STAND_IN_ID} stands for it`)
+  const outcomes = await onePass(adapter, desired, clock)
+  if (rule === null) return { ...base, ...resultOf(outcomes, recorder) }
   const { action, scope, limit } = rule
   const wider = scope === decision.scope ? null : { action, scope, limit }
-  return { ...base, wider, capability, ...resultOf(outcomes, recorder) }
+  return { ...base, wider, capability: capabilityFor(adapter, rule), ...resultOf(outcomes, recorder) }
+}
+
+/** What should stand at a gateway once a decision is carried out there, and its rule; null where it holds none. */
+export function wantedAt(
+  config: Config,
+  asked: AskedDecision,
+  adapter: GatewayAdapter,
+  clock: Clock,
+): { readonly rule: Rule | null; readonly desired: (standing: readonly Rule[]) => readonly Rule[] } | null {
+  const { action, scope } = asked.decision
+  if (action === 'release')
+    return { rule: null, desired: (standing) => standing.filter((one) => !covers(scope, one.scope)) }
+  const rule = ruleAt(config, asked, adapter, clock)
+  if (rule === null || capabilityFor(adapter, rule) === null) return null
+  return { rule, desired: (standing) => [...standing.filter(({ id }) => id !== rule.id), rule] }
 }
 
 /** The rule that the decision would be there, as the enforcer makes it. */

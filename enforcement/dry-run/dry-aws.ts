@@ -87,7 +87,9 @@ export class DryAws {
         return this.#withItems(input, answer)
       case 'GetIPSet': {
         const Addresses = this.#ipSets.get(String(input.Id))
-        return Addresses === undefined ? answer : { ...answer, IPSet: { ...record(answer.IPSet), Addresses } }
+        if (Addresses === undefined) return answer
+        const LockToken = 'the-next-lock-token'
+        return { ...answer, LockToken, IPSet: { ...record(answer.IPSet), Addresses } }
       }
       default:
         return answer
