@@ -74,9 +74,8 @@ export const dryRunSpec: CommandSpec = {
       effect: 'what blocking a caller would send, everywhere',
     },
     {
-      command:
-        'curfew explain --config curfew.yaml --json dec_0123456789abcdef0123 | curfew enforcement dry-run --config curfew.yaml --decision -',
-      effect: 'what a decision that waits for a person would send',
+      command: 'curfew enforcement dry-run --config curfew.yaml --decision decision.json --gateway kong-eu',
+      effect: 'what a decision that waits for a person would send to one gateway',
     },
   ],
   exitCodes: [

@@ -110,10 +110,11 @@ export function writesIn(lines: readonly string[]): readonly string[] {
   return lines.filter((line) => !isRead(line)).map(sameWords)
 }
 
-/** What differs although the same is meant: ids of new groups, signatures, and keys, which are hidden. */
+/** What differs although the same is meant: ids of new groups, signatures, and secrets, which are hidden. */
 function sameWords(line: string): string {
   return line
     .replace(/\/groups\/[^/ ]+/, '/groups/ID')
+    .replace(/("password":)"[^"]*"/g, '$1"***"')
     .replace(/(\/keys\/)[^/? ]+/, '$1KEY')
     .replace(/(eyJ[\w-]+\.[\w-]+)\.[\w*-]+$/, '$1')
 }

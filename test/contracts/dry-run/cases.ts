@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { connectRedis } from '../../../baseline/stores/redis-client.ts'
+import { connectRedis, type RedisClient } from '../../../baseline/stores/redis-client.ts'
 import { COMMIT } from '../../../baseline/stores/redis-scripts.ts'
 import { DENY_LIST_MAP, denyListOn } from '../../../cli/build-enforcement.ts'
 import { openStore } from '../../../cli/build-storage.ts'
@@ -166,7 +166,7 @@ const awsCase = dryCase('AWS', async (folder) => {
     ],
     env,
   )
-  const key = caller('key', FAKE_KEYS[1])
+  const key = caller('key', FAKE_KEYS[0])
   const ip = caller('ip', '203.0.113.9')
   const sub = FAKE_SUBS[0]!
   const subject: Scope = { kind: 'subject', iss: FAKE_POOL_ISSUER, sub, notBefore: null }
@@ -277,6 +277,8 @@ const haproxyCase = dryCase(
         return bytesOf([await Promise.all(maps), filesOf(mapFolder)])
       },
       writes: () => socket.commands.filter((line) => !/^(show|get) /.test(line)),
+      // Files are written side by side.
+      inOrder: (line) => !line.startsWith('write '),
       close: async () => {
         await socket.close()
         await haproxy.stop()
@@ -296,8 +298,9 @@ const denyListCase = dryCase(
     const config = configured(
       folder,
       [{ kind: 'decision', name: 'deny' }],
-      { PASSWORD },
+      { PASSWORD, IDENTITY: 'canary-identity-0123456789-0123456789' },
       {
+        identityKeyEnv: 'IDENTITY',
         store: { kind: 'redis', url, passwordEnv: 'PASSWORD' },
         decisionEndpoint: { addressHeader: 'x-real-ip' },
       },
@@ -306,13 +309,7 @@ const denyListCase = dryCase(
     const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
     const store = await openStore(config, silent, async (options) => {
       const client = await connectRedis(options)
-      return Object.assign(Object.create(client), {
-        run: (...[script, keys, args]: Parameters<typeof client.run>) => {
-          const words = ['EVALSHA', script.sha1, keys.length, ...keys, ...args(1).map(String)]
-          if (script === COMMIT) commands.push(words.map(wordOf).join(' '))
-          return client.run(script, keys, args)
-        },
-      })
+      return notingRedis(client, (words) => commands.push(words.map(wordOf).join(' ')))
     })
     const list = denyListOn(config, denyListMap(await SharedMap.open(store, DENY_LIST_MAP)), CLOCK)
     const reader = await connectRedis({ url, password: PASSWORD })
@@ -345,6 +342,22 @@ const denyListCase = dryCase(
   },
   (await redisAvailable()) ? null : 'redis-server is not installed',
 )
+
+/** A client that notes commits, beside those scripts that a running Curfew has run before. */
+function notingRedis(client: RedisClient, note: (words: readonly (string | number)[]) => void): RedisClient {
+  return {
+    address: client.address,
+    call: (command, args) => client.call(command, args),
+    callEach: (command, args) => client.callEach(command, args),
+    subscribe: (channel, listener) => client.subscribe(channel, listener),
+    close: () => client.close(),
+    run: (script, keys, args) => {
+      const words = args(1).map((word) => (typeof word === 'number' ? word : Buffer.from(word).toString()))
+      if (script === COMMIT) note(['EVALSHA', script.sha1, keys.length, ...keys, ...words])
+      return client.run(script, keys, args)
+    },
+  }
+}
 
 /** A word without the number of calls in a token, which only the Curfew that runs knows. */
 function wordOf(word: string | number): string {
