@@ -14,6 +14,8 @@ const READS: ReadonlySet<string> = new Set([
   'DescribeUserPool',
 ])
 
+const NEXT_TOKEN = 'the-next-lock-token'
+
 /** An account of AWS that believes what a dry run tells it, for all services of one gateway. */
 export class DryAws {
   readonly #recorder: Recorder
@@ -57,8 +59,11 @@ export class DryAws {
     else if (operation === 'DeleteUsagePlanKey') this.#members.set(memberKey(input), false)
     else if (operation === 'PutItem') this.#items.set(placeOf(input, input.Item), record(input.Item))
     else if (operation === 'DeleteItem') this.#items.set(placeOf(input, input.Key), null)
-    else if (operation === 'UpdateIPSet')
+    else if (operation === 'UpdateIPSet') {
+      if (input.LockToken === NEXT_TOKEN)
+        this.#recorder.note(`AWS gives a new lock token with each update; ${NEXT_TOKEN} stands for it`)
       this.#ipSets.set(String(input.Id), isTexts(input.Addresses) ? input.Addresses : [])
+    }
     return {}
   }
 
@@ -88,8 +93,7 @@ export class DryAws {
       case 'GetIPSet': {
         const Addresses = this.#ipSets.get(String(input.Id))
         if (Addresses === undefined) return answer
-        const LockToken = 'the-next-lock-token'
-        return { ...answer, LockToken, IPSet: { ...record(answer.IPSet), Addresses } }
+        return { ...answer, LockToken: NEXT_TOKEN, IPSet: { ...record(answer.IPSet), Addresses } }
       }
       default:
         return answer

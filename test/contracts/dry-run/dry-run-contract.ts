@@ -22,9 +22,10 @@ export interface DryBench {
   writes(): readonly string[]
   /** A result's writes in the same words. */
   words(result: DryResult): readonly string[]
+  /** Stops the control plane; twice is once. */
+  close(): Promise<void>
   /** Whether the place of a write among the others matters; it does when not given. */
   inOrder?(line: string): boolean
-  close(): Promise<void>
 }
 
 /** A bench to open for each check. */
@@ -94,6 +95,20 @@ export const DRY_RUN_CHECKS: Readonly<Record<string, Check>> = {
       for (const secret of bench.secrets) expect(text).not.toContain(secret)
       await applied(bench, asked)
     }
+  },
+  'nobody is needed offline': async (run, bench) => {
+    await bench.close()
+    const decisions = bench.asked.filter(({ decision }) => decision.action !== 'release')
+    let shown = 0
+    for (const asked of decisions) {
+      const results = await run(bench.config, { asked, offline: true, clock: CLOCK })
+      for (const { outcome, detail, steps } of results) {
+        expect(detail ?? '').not.toContain('UNREACHABLE')
+        expect(steps.filter(({ sent }) => sent)).toEqual([])
+        if (outcome === 'sends') shown++
+      }
+    }
+    expect(shown).toBeGreaterThan(0)
   },
 }
 

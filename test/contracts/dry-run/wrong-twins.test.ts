@@ -67,6 +67,11 @@ const TWINS: readonly { readonly name: string; readonly failing: string; readonl
     failing: 'what is shown is what is sent',
     run: altered((writes) => [...writes, ...writes.slice(0, 1)]),
   },
+  {
+    name: 'asks although it is offline',
+    failing: 'nobody is needed offline',
+    run: (config, options) => dryRun(config, { ...options, offline: false }),
+  },
   { name: 'shows a secret', failing: 'no secret is shown', run: altered((writes) => writes.map(inClear)) },
 ]
 
