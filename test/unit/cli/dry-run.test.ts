@@ -125,6 +125,7 @@ describe('curfew enforcement dry-run', () => {
     expect(sent).toMatchObject({
       event: { claims: { sub_id: { format: 'iss_sub', iss: 'https://i', sub: 'al' } } },
     })
+    expect(await readdir(folder)).toEqual(['curfew.yaml'])
     expect(sent?.body).toMatch(/^eyJ[\w-]+\.eyJ[\w-]+\.\*\*\*$/)
   })
 
