@@ -31,7 +31,7 @@ export const dryRunSpec: CommandSpec = {
       name: 'action',
       kind: 'text',
       placeholder: 'ACTION',
-      description: 'throttle, block, revoke-token, revoke-credential or release.',
+      description: 'What would be done.',
       allowed: ['throttle', 'block', 'revoke-token', 'revoke-credential', 'release'],
     },
     who('principal', 'KIND:ID', 'The whole caller, by its stable id.'),
