@@ -4,7 +4,7 @@ import type { DecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import { Enforcer } from '../enforcement/enforcer.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
-import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
+import { type TextMap, textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
@@ -64,18 +64,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
   const { config, store, clock } = options
   const decisions = await SharedMap.open(store, DECISIONS_MAP, stop)
   const denied = await SharedMap.open(store, DENY_LIST_MAP, stop)
-  const wantsDenyList = config.enforcement.gateways.find((g) => g.kind === 'decision')
-  const denyList =
-    wantsDenyList === undefined
-      ? null
-      : new DenyList({
-          name: wantsDenyList.name,
-          store: textMapDenyStore(denyListMap(denied)),
-          clock,
-          worstCaseDelayMs: 0,
-          claimsVerified: config.decisionEndpoint?.keys.length !== 0,
-          knowsAddress: config.decisionEndpoint?.addressHeader !== undefined,
-        })
+  const denyList = denyListOn(config, denyListMap(denied), clock)
   await denyList?.refresh(stop)
   denyList?.follow(DENY_REFRESH_MS, stop, (error) =>
     options.logger.warn({ error: String(error) }, 'deny list cannot be refreshed'),
@@ -139,6 +128,20 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
       await denied.close()
     },
   }
+}
+
+/** The deny list of a configuration over the map that holds it; null where no gateway is of that kind. */
+export function denyListOn(config: Config, map: TextMap, clock: Clock): DenyList | null {
+  const wanted = config.enforcement.gateways.find(({ kind }) => kind === 'decision')
+  if (wanted === undefined) return null
+  return new DenyList({
+    name: wanted.name,
+    store: textMapDenyStore(map),
+    clock,
+    worstCaseDelayMs: 0,
+    claimsVerified: config.decisionEndpoint?.keys.length !== 0,
+    knowsAddress: config.decisionEndpoint?.addressHeader !== undefined,
+  })
 }
 
 function guardSettings(config: Config): GuardSettings {

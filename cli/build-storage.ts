@@ -1,5 +1,6 @@
 import type { StateStore } from '../baseline/store.ts'
 import { openEmbeddedStore } from '../baseline/stores/embedded-store.ts'
+import type { connectRedis } from '../baseline/stores/redis-client.ts'
 import { openRedisStore } from '../baseline/stores/redis-store.ts'
 import { CurfewError } from '../core/errors.ts'
 import { Journal } from '../ingest/journal/journal.ts'
@@ -47,14 +48,21 @@ async function inFolder<T>(setting: string, folder: string, open: () => Promise<
   }
 }
 
-/** Opens the state store of the configuration; fails in one line when it is unreachable or may lose state. */
-export async function openStore(config: Config, logger: Logger): Promise<StateStore> {
+/**
+ * Opens the state store of the configuration; fails in one line when it is unreachable or may lose state. `connect`
+ * opens the connection to Redis.
+ */
+export async function openStore(
+  config: Config,
+  logger: Logger,
+  connect?: typeof connectRedis,
+): Promise<StateStore> {
   const { store } = config
   if (store.kind === 'embedded') {
     const onDamage = (detail: string) => logger.error({ detail }, 'state store damaged')
     return inFolder('store.folder', store.folder, () => openEmbeddedStore({ folder: store.folder, onDamage }))
   }
-  const opened = await openRedisStore({
+  const options = {
     ...(store.url === undefined ? {} : { url: store.url }),
     ...(store.nodes === undefined ? {} : { clusterNodes: store.nodes }),
     ...(store.username === undefined ? {} : { username: store.username }),
@@ -64,7 +72,8 @@ export async function openStore(config: Config, logger: Logger): Promise<StateSt
     topic: config.log.kind === 'kafka' ? config.log.topic : 'curfew.events',
     generation: store.generation,
     connectTimeoutMs: store.connectTimeoutMs,
-  })
+  }
+  const opened = await openRedisStore(options, connect)
   try {
     await opened.check()
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { CommandSpec, FlagSpec } from './command.ts'
 import { config, NONE, USAGE_EXIT } from './command-parts.ts'
 import { drill } from './drill/spec.ts'
+import { dryRunSpec } from './dry-run/spec.ts'
 import { format, formats, formatsTry } from './format-specs.ts'
 
 const requiredConfig: FlagSpec = {
@@ -358,6 +359,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   panic,
   resume,
   sweep,
+  dryRunSpec,
   drill,
   explain,
   forget,

@@ -1,7 +1,6 @@
 import { CurfewError } from '../core/errors.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { createApigeeGateways } from '../enforcement/gateways/apigee-gateways.ts'
-import { tokenFromFile, tokenFromGoogle } from '../enforcement/gateways/apigee-token.ts'
 import { createAwsGateways } from '../enforcement/gateways/aws.ts'
 import { CallBudget } from '../enforcement/gateways/aws-budget.ts'
 import { createHaproxyGateways } from '../enforcement/gateways/haproxy.ts'
@@ -9,6 +8,7 @@ import { KongGateway } from '../enforcement/gateways/kong.ts'
 import { nearest } from './config/nearest.ts'
 import { shown } from './config/problem.ts'
 import type { Config } from './config/schema.ts'
+import { type GatewayEdges, LIVE_EDGES } from './gateway-edges.ts'
 import { caepGateway, keycloakGateway } from './identity-gateways.ts'
 
 export interface GatewayChoice {
@@ -23,10 +23,14 @@ type GatewayConfig = Config['enforcement']['gateways'][number]
  * the configuration. The deny list (kind `decision`) lives in the store and is not among them. A HAProxy with
  * several sockets gives one adapter per socket. Throws `USAGE` for an unknown name.
  */
-export function gatewaysOf(config: Config, choice: GatewayChoice = {}): readonly GatewayAdapter[] {
+export function gatewaysOf(
+  config: Config,
+  choice: GatewayChoice = {},
+  edges: GatewayEdges = LIVE_EDGES,
+): readonly GatewayAdapter[] {
   const budgets = new Map<string, CallBudget>()
   const { folder } = config.enforcement
-  return chosenGateways(config, choice).flatMap((gateway) => adaptersOf(gateway, budgets, folder))
+  return chosenGateways(config, choice).flatMap((gateway) => adaptersOf(gateway, budgets, folder, edges))
 }
 
 /** Ids of the gateways whose evidence each adapter acts on, by its name; an adapter that is not there acts on all. */
@@ -60,10 +64,11 @@ function adaptersOf(
   gateway: GatewayConfig,
   budgets: Map<string, CallBudget>,
   folder: string,
+  edges: GatewayEdges,
 ): readonly GatewayAdapter[] {
   switch (gateway.kind) {
     case 'haproxy':
-      return createHaproxyGateways(gateway)
+      return createHaproxyGateways({ ...gateway, edges: edges.haproxy })
     case 'kong':
       return [
         new KongGateway({
@@ -72,6 +77,10 @@ function adaptersOf(
           adminToken: gateway.token?.reveal() ?? null,
           workspace: gateway.workspace ?? null,
           controlPlane: gateway.controlPlane ?? null,
+          fetch: edges.fetch,
+          ...(gateway.declarative === undefined
+            ? {}
+            : { file: edges.fragmentFile(gateway.name, gateway.declarative.path) }),
           fragment:
             gateway.declarative === undefined
               ? null
@@ -82,19 +91,15 @@ function adaptersOf(
         }),
       ]
     case 'aws':
-      return awsAdapters(gateway, budgets)
+      return awsAdapters(gateway, budgets, edges)
     case 'apigee': {
-      const { name, url, accessTokenPath, credentialsPath } = gateway
-      const token =
-        accessTokenPath === undefined
-          ? tokenFromGoogle(name, credentialsPath ?? null)
-          : tokenFromFile(name, accessTokenPath)
-      return createApigeeGateways({ ...gateway, url: new URL(url), token })
+      const token = edges.apigeeToken(gateway)
+      return createApigeeGateways({ ...gateway, url: new URL(gateway.url), token, fetch: edges.fetch })
     }
     case 'keycloak':
-      return [keycloakGateway(gateway)]
+      return [keycloakGateway(gateway, edges)]
     case 'caep':
-      return [caepGateway(gateway, folder)]
+      return [caepGateway(gateway, folder, edges)]
     case 'decision':
       return []
   }
@@ -106,6 +111,7 @@ const AWS_BURST = 20
 function awsAdapters(
   gateway: Extract<GatewayConfig, { kind: 'aws' }>,
   budgets: Map<string, CallBudget>,
+  edges: GatewayEdges,
 ): readonly GatewayAdapter[] {
   const { name, region, accessKeyId, secretAccessKey, sessionToken, apiKeys, denyTable } = gateway
   // The limit is one of the account: gateways that share an access key share it.
@@ -127,6 +133,7 @@ function awsAdapters(
       ...(gateway.wafUrl === undefined ? {} : { wafv2: new URL(gateway.wafUrl) }),
     },
     budget,
+    service: edges.awsService,
     apiKeys:
       apiKeys === undefined
         ? null

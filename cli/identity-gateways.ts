@@ -1,19 +1,21 @@
 import { join } from 'node:path'
-import { wallTime } from '../core/time.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { CaepGateway } from '../enforcement/gateways/caep.ts'
 import { EventReceiver } from '../enforcement/gateways/event-receiver.ts'
 import { eventSigner } from '../enforcement/gateways/event-signer.ts'
 import { KeycloakGateway } from '../enforcement/gateways/keycloak.ts'
 import type { Config } from './config/schema.ts'
-import { textFolder } from './text-folder.ts'
+import type { GatewayEdges } from './gateway-edges.ts'
 
 type GatewayConfig = Config['enforcement']['gateways'][number]
 
 const TIMEOUT_MS = 5_000
 
 /** A realm of Keycloak. */
-export function keycloakGateway(gateway: Extract<GatewayConfig, { kind: 'keycloak' }>): GatewayAdapter {
+export function keycloakGateway(
+  gateway: Extract<GatewayConfig, { kind: 'keycloak' }>,
+  edges: GatewayEdges,
+): GatewayAdapter {
   const { name, realm, clientId, clientSecret, users, accessTokenSeconds } = gateway
   const url = new URL(gateway.url)
   return new KeycloakGateway({
@@ -25,6 +27,7 @@ export function keycloakGateway(gateway: Extract<GatewayConfig, { kind: 'keycloa
     issuer: gateway.issuer ?? `${url.href.replace(/\/+$/, '')}/realms/${encodeURIComponent(realm)}`,
     disablesUsers: users === 'switch-off',
     accessTokenSeconds,
+    fetch: edges.fetch,
   })
 }
 
@@ -32,6 +35,7 @@ export function keycloakGateway(gateway: Extract<GatewayConfig, { kind: 'keycloa
 export function caepGateway(
   gateway: Extract<GatewayConfig, { kind: 'caep' }>,
   enforcementFolder: string,
+  edges: GatewayEdges,
 ): GatewayAdapter {
   const { name, issuer, audience, tokenIssuer = null, alg, keyId = null, effectSeconds } = gateway
   const token = gateway.token?.reveal() ?? null
@@ -40,10 +44,16 @@ export function caepGateway(
     issuer,
     audience,
     tokenIssuer,
-    receiver: new EventReceiver({ name, url: new URL(gateway.url), token, timeoutMs: TIMEOUT_MS, fetch }),
+    receiver: new EventReceiver({
+      name,
+      url: new URL(gateway.url),
+      token,
+      timeoutMs: TIMEOUT_MS,
+      fetch: edges.fetch,
+    }),
     sign: eventSigner(name, { pem: gateway.signingKey.reveal(), algorithm: alg, keyId }),
-    told: textFolder(join(enforcementFolder, 'events', name)),
-    clock: { now: () => wallTime(Date.now()) },
+    told: edges.events(join(enforcementFolder, 'events', name)),
+    clock: edges.clock,
     effectSeconds,
   })
 }

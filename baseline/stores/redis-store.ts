@@ -201,7 +201,10 @@ class RedisStore implements StateStore {
  * Opens state in Redis. Throws `CONFIG_INVALID` for impossible options, `STORE_UNREACHABLE` when there is no
  * connection in time, and whatever {@link StateStore.check} throws: state that Redis may evict is no state.
  */
-export async function openRedisStore(options: RedisStoreOptions): Promise<StateStore> {
+export async function openRedisStore(
+  options: RedisStoreOptions,
+  connect: typeof connectRedis = connectRedis,
+): Promise<StateStore> {
   const { keyPrefix = 'curfew:', topic = 'curfew.events', generation = 1 } = options
   if (!PREFIX.test(keyPrefix)) {
     throw new CurfewError(
@@ -213,7 +216,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<StateS
   if (!Number.isInteger(generation) || generation < 1) {
     throw new CurfewError('CONFIG_INVALID', `the generation must be an integer from 1, not ${generation}`)
   }
-  const client = await connectRedis(options)
+  const client = await connect(options)
   const store = new RedisStore(client, keyPrefix, `${topic}/${generation}`)
   try {
     await store.check()

@@ -27,6 +27,10 @@ export function shown(value: unknown): string {
 
 /** Text as a message shows it: cut to 80 characters, with control characters escaped. */
 export function cut(text: string): string {
-  const whole = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
-  return whole.replace(UNPRINTABLE, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
+  return escaped(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text)
+}
+
+/** Text of any length with control characters escaped, so that it stays on its line. */
+export function escaped(text: string): string {
+  return text.replace(UNPRINTABLE, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
 }

@@ -22,6 +22,8 @@ export interface AwsOptions {
   /** Shared by all gateways of one account and region. */
   readonly budget: CallBudget
   readonly timeoutMs?: number
+  /** Opens a service; the SDK does when not given. */
+  readonly service?: typeof awsService
   readonly apiKeys: { readonly quarantinePlans: readonly string[]; readonly markKey: Uint8Array } | null
   readonly denyTable: {
     readonly table: string
@@ -44,19 +46,27 @@ export interface AwsOptions {
  * longer than it must.
  */
 export function createAwsGateways(options: AwsOptions): readonly GatewayAdapter[] {
-  const { name, region, credentials, endpoints = {}, budget, timeoutMs = 5_000 } = options
+  const {
+    name,
+    region,
+    credentials,
+    endpoints = {},
+    budget,
+    timeoutMs = 5_000,
+    service = awsService,
+  } = options
   const base = { name, region, credentials, timeoutMs }
-  const apiGateway = awsService('api-gateway', { ...base, endpoint: endpoints.apiGateway ?? null, budget })
+  const apiGateway = service('api-gateway', { ...base, endpoint: endpoints.apiGateway ?? null, budget })
   const adapters: GatewayAdapter[] = []
   if (options.apiKeys !== null)
     adapters.push(new AwsKeysGateway({ name, call: apiGateway, ...options.apiKeys }))
   if (options.denyTable !== null) {
     const { table, cacheSeconds, flushStages, ipSets, userPool } = options.denyTable
-    const call = awsService('dynamodb', { ...base, endpoint: endpoints.dynamodb ?? null, budget: null })
+    const call = service('dynamodb', { ...base, endpoint: endpoints.dynamodb ?? null, budget: null })
     const caches = flushStages.length === 0 ? null : new AuthorizerCaches(apiGateway, flushStages)
     adapters.push(new AwsDenyTable({ name: `${name}-deny`, call, table, cacheSeconds, caches }))
     if (ipSets !== null) {
-      const waf = awsService('wafv2', { ...base, endpoint: endpoints.wafv2 ?? null, budget: null })
+      const waf = service('wafv2', { ...base, endpoint: endpoints.wafv2 ?? null, budget: null })
       adapters.push(new AwsWafGateway({ name: `${name}-waf`, call: waf, table, dynamodb: call, ipSets }))
     }
     if (userPool !== null) {
@@ -65,7 +75,7 @@ export function createAwsGateways(options: AwsOptions): readonly GatewayAdapter[
       adapters.push(
         new AwsCognitoGateway({
           name: `${name}-cognito`,
-          call: awsService('cognito-identity-provider', cognito),
+          call: service('cognito-identity-provider', cognito),
           dynamodb: call,
           table,
           userPoolId,

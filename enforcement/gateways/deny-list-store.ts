@@ -118,7 +118,8 @@ function parseHolder(value: unknown): Pick<Rule, 'holder'> | null {
   return { holder: { kind: value.kind, id: value.id } }
 }
 
-function parseScope(value: unknown): Scope | null {
+/** Reads a scope; null for what is none. */
+export function parseScope(value: unknown): Scope | null {
   if (!isRecord(value)) return null
   const { kind, iss, jti, sub, iat, notBefore, credential } = value
   const issuer = iss === null || typeof iss === 'string' ? iss : undefined
@@ -136,7 +137,8 @@ function parseScope(value: unknown): Scope | null {
   return { kind, iss: issuer, sub, notBefore }
 }
 
-function parsePrincipal(value: unknown): Principal | null {
+/** Reads a principal; null for what is none. */
+export function parsePrincipal(value: unknown): Principal | null {
   if (!isRecord(value)) return null
   const { kind, id, label, verified } = value
   if (!isPrincipalKind(kind) || typeof id !== 'string' || typeof label !== 'string') return null

@@ -4,6 +4,16 @@ import { CurfewError } from '../../core/errors.ts'
 import { HAPROXY_MAPS, type HaproxyEntry, type HaproxyMap, isOurs } from './haproxy-keys.ts'
 import { type Ask, HaproxyRuntime } from './haproxy-runtime.ts'
 
+/** How one process is asked: its Runtime API, or what stands in for it. */
+export type HaproxyCommands = Pick<HaproxyRuntime, 'socketPath' | 'command' | 'session'>
+
+/** Where the maps of one process reach out of this program. */
+export interface HaproxyEdges {
+  readonly commands: HaproxyCommands
+  /** Replaces a file atomically. */
+  readonly replace: (path: string, text: string) => Promise<void>
+}
+
 /** One line of a map with HAProxy's own reference, by which exactly this entry can be removed. */
 export interface MapLine extends HaproxyEntry {
   readonly reference: string
@@ -14,19 +24,20 @@ const COMMAND_SAFE = /^[A-Za-z0-9._/+-]+$/
 
 /** The maps of one HAProxy process and the files that it reads them from when it starts or reloads. */
 export class HaproxyMaps {
-  readonly #runtime: HaproxyRuntime
+  readonly #runtime: HaproxyCommands
+  readonly #replace: HaproxyEdges['replace']
   readonly #folder: string
   readonly #writing = new Map<HaproxyMap, { again: Promise<void> | null; running: Promise<void> }>()
-  #sequence = 0
 
   /** `folder` is the absolute folder that curfew.cfg was started with. */
-  constructor(socketPath: string, folder: string) {
+  constructor(socketPath: string, folder: string, edges: HaproxyEdges = haproxyEdges(socketPath)) {
     if (!folder.startsWith('/') || !COMMAND_SAFE.test(folder)) {
       const shown = JSON.stringify(folder.slice(0, 80))
       const allowed = 'an absolute path of letters, digits and . _ / + -'
       throw new CurfewError('CONFIG_INVALID', `HAProxy map folder ${shown} must be ${allowed}`)
     }
-    this.#runtime = new HaproxyRuntime(socketPath)
+    this.#runtime = edges.commands
+    this.#replace = edges.replace
     this.#folder = folder
   }
 
@@ -150,15 +161,26 @@ export class HaproxyMaps {
     const lines = await this.#lines(map, stop)
     const text = [...new Set(lines.map((line) => `${line.key} ${line.value}\n`))].join('')
     const file = this.#file(map)
-    const draft = `${file}.${process.pid}.${++this.#sequence}.tmp`
     try {
-      await writeFile(draft, text, { mode: 0o640, flush: true })
-      await rename(draft, file)
+      await this.#replace(file, text)
     } catch (error) {
       throw new CurfewError('GATEWAY_UNREACHABLE', `cannot write the HAProxy map file ${file}`, {
         retriable: true,
         cause: error,
       })
     }
+  }
+}
+
+/** The edges of one process on this machine. */
+export function haproxyEdges(socketPath: string): HaproxyEdges {
+  let sequence = 0
+  return {
+    commands: new HaproxyRuntime(socketPath),
+    replace: async (path, text) => {
+      const draft = `${path}.${process.pid}.${++sequence}.tmp`
+      await writeFile(draft, text, { mode: 0o640, flush: true })
+      await rename(draft, path)
+    },
   }
 }

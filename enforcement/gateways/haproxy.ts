@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { type Capability, capabilityFor, type GatewayAdapter, type Rule } from '../gateway.ts'
 import { decodeRule, encodeRule, type HaproxyMap } from './haproxy-keys.ts'
-import { HaproxyMaps } from './haproxy-maps.ts'
+import { type HaproxyEdges, HaproxyMaps } from './haproxy-maps.ts'
 
 /** A HAProxy process that runs samples/haproxy/curfew.cfg, or a configuration with the same maps. */
 export interface HaproxyOptions {
@@ -11,6 +11,8 @@ export interface HaproxyOptions {
   readonly socketPath: string
   /** Absolute folder of the four map files, as given to HAProxy. */
   readonly mapFolder: string
+  /** Those of this machine when not given. */
+  readonly edges?: HaproxyEdges
 }
 
 /** A map change is in force with the next request; the bound covers a busy process. */
@@ -47,7 +49,7 @@ function entryOf(name: string, rule: Rule) {
  * throttle are widened to 10 s, 60 s or 1 h with the limit scaled alike.
  */
 export function createHaproxyGateway(options: HaproxyOptions): GatewayAdapter {
-  const maps = new HaproxyMaps(options.socketPath, options.mapFolder)
+  const maps = new HaproxyMaps(options.socketPath, options.mapFolder, options.edges)
   /** What the lines of the last look say: reading them anew would cost two hashes each, at every change. */
   let decoded = new Map<string, Rule | null>()
 
@@ -128,12 +130,14 @@ export function createHaproxyGateways(options: {
   readonly name: string
   readonly sockets: readonly string[]
   readonly mapFolder: string
+  readonly edges?: (socketPath: string) => HaproxyEdges
 }): readonly GatewayAdapter[] {
   return options.sockets.map((socketPath, index) =>
     createHaproxyGateway({
       name: options.sockets.length === 1 ? options.name : `${options.name}-${index + 1}`,
       socketPath,
       mapFolder: options.mapFolder,
+      ...(options.edges === undefined ? {} : { edges: options.edges(socketPath) }),
     }),
   )
 }

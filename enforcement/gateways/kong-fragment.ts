@@ -1,25 +1,19 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord, isTexts } from './answer-shape.ts'
 import type { KongClient, KongPlugin, KongPluginBody, KongPlugins } from './kong-client.ts'
+import type { TextFile } from './kong-fragment-file.ts'
 import { OWNER_TAG } from './kong-marks.ts'
 
 export interface KongFragmentOptions {
   readonly name: string
   /** A declarative file of Kong that is Curfew's alone. */
-  readonly path: string
+  readonly file: TextFile
   /** Admin API of a node without a database, which is only read. */
   readonly node: KongClient
 }
 
 /** Kong leaves this member of a declarative file to its author. */
 const MARK = 'curfew: written by Curfew, which refuses to overwrite anything else'
-const MAX_BYTES = 32 * 1_048_576
-const LOCK_PAUSE_MS = 10
-/** A write takes milliseconds: a lock that was the same so many pauses ago is of a process that is gone. */
-const LOCK_TRIES = 200
-const LOCK_OWNERS = 50
 
 /**
  * Our plugins as a declarative file, for a Kong without a database: whoever builds its configuration takes the file
@@ -89,32 +83,16 @@ export class KongFragment implements KongPlugins {
     edit: (all: readonly KongPlugin[]) => readonly KongPlugin[],
     stop: AbortSignal,
   ): Promise<void> {
-    const { path } = this.options
-    await this.locked(stop, async () => {
-      const text = declarative(edit(await this.read()))
-      const temporary = `${path}.curfew`
-      const file = await open(temporary, 'w', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, path)
-    })
+    await this.options.file.change((text) => declarative(edit(this.pluginsIn(text))), stop)
+  }
+
+  private async read(): Promise<readonly KongPlugin[]> {
+    return this.pluginsIn(await this.options.file.read())
   }
 
   /** The plugins in the file; none when there is no file yet. Throws for a file that is not ours alone. */
-  private async read(): Promise<readonly KongPlugin[]> {
-    let text: string
-    try {
-      const { size } = await stat(this.options.path)
-      if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`)
-      text = await readFile(this.options.path, 'utf8')
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw this.unreachable('cannot be read', cause)
-    }
+  private pluginsIn(text: string | null): readonly KongPlugin[] {
+    if (text === null) return []
     let parsed: unknown
     try {
       parsed = JSON.parse(text)
@@ -133,50 +111,14 @@ export class KongFragment implements KongPlugins {
     })
   }
 
-  private async locked(stop: AbortSignal, act: () => Promise<void>): Promise<void> {
-    const lock = `${this.options.path}.lock`
-    await this.acquired(lock, stop)
-    try {
-      await act()
-    } finally {
-      await rm(lock, { force: true })
-    }
-  }
-
-  private async acquired(lock: string, stop: AbortSignal): Promise<void> {
-    let owner = ''
-    let tries = 0
-    for (let owners = 0; owners < LOCK_OWNERS; ) {
-      if (stop.aborted)
-        throw new CurfewError('ABORTED', `${this.options.name}: aborted`, { cause: stop.reason })
-      try {
-        return await (await open(lock, 'wx', 0o600)).close()
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
-          throw this.unreachable('cannot be written', cause)
-      }
-      const seen = await stat(lock).then(
-        ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
-        () => '',
-      )
-      if (seen !== owner) {
-        owner = seen
-        owners++
-        tries = 0
-      } else if (++tries >= LOCK_TRIES) await rm(lock, { force: true })
-      await sleep(LOCK_PAUSE_MS)
-    }
-    throw this.unreachable('is written by others all the time')
-  }
-
   private conflict(what: string, cause?: unknown): CurfewError {
-    const where = `${this.options.name}: ${JSON.stringify(this.options.path)}`
+    const where = `${this.options.name}: ${JSON.stringify(this.options.file.path)}`
     return new CurfewError('GATEWAY_CONFLICT', `${where}: ${what}`, { cause })
   }
 
-  private unreachable(what: string, cause?: unknown): CurfewError {
-    const message = `${this.options.name}: ${JSON.stringify(this.options.path)} ${what}`
-    return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true, cause })
+  private unreachable(what: string): CurfewError {
+    const message = `${this.options.name}: ${JSON.stringify(this.options.file.path)} ${what}`
+    return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true })
   }
 }
 

@@ -6,6 +6,7 @@ import { untilAgreed } from './agreement.ts'
 import type { KongPlugin, KongPlugins } from './kong-client.ts'
 import { KongClient, NO_WRITES_ADVICE } from './kong-client.ts'
 import { KongFragment } from './kong-fragment.ts'
+import { KongFragmentFile, type TextFile } from './kong-fragment-file.ts'
 import type { Marks } from './kong-marks.ts'
 import { marksOf, OWNER_TAG, stillSet } from './kong-marks.ts'
 import type { KongPolicy, KongWrite } from './kong-plan.ts'
@@ -30,6 +31,8 @@ export interface KongOptions {
   readonly policy?: KongPolicy
   readonly timeoutMs?: number
   readonly fetch?: typeof fetch
+  /** The declarative file; the one at `fragment.path` when not given. */
+  readonly file?: TextFile
 }
 
 /** Nodes poll the database each 5 s (`db_update_frequency`) and rebuild within 5 s (`worker_state_update_frequency`). */
@@ -83,7 +86,14 @@ export class KongGateway implements GatewayAdapter {
       timeoutMs,
       fetch: options.fetch ?? fetch,
     })
-    this.client = fragment === null ? admin : new KongFragment({ name, path: fragment.path, node: admin })
+    this.client =
+      fragment === null
+        ? admin
+        : new KongFragment({
+            name,
+            file: options.file ?? new KongFragmentFile(name, fragment.path),
+            node: admin,
+          })
   }
 
   /**

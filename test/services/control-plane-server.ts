@@ -26,6 +26,8 @@ export abstract class ControlPlaneServer {
   /** What a request or an answer did not keep to; must stay empty. */
   readonly violations: string[] = []
   calls = 0
+  /** Every request as it came: method, path with query, body. */
+  readonly wire: string[] = []
   private failure: Failure | null = null
   private server: Server | null = null
   private port = 0
@@ -69,8 +71,9 @@ export abstract class ControlPlaneServer {
     this.calls++
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
-    if (this.failure === 'hang') return
     const text = Buffer.concat(chunks).toString('utf8')
+    this.wire.push(`${request.method} ${request.url} ${text}`)
+    if (this.failure === 'hang') return
     send(response, this.failure === null ? await this.answerTo(askedBy(request, text)) : this.failed())
   }
 

@@ -1,0 +1,176 @@
+import type { Wider } from '../../core/decision.ts'
+import { CurfewError } from '../../core/errors.ts'
+import type { Clock } from '../../core/time.ts'
+import { Mask } from '../../enforcement/dry-run/mask.ts'
+import { onePass } from '../../enforcement/dry-run/pass.ts'
+import { type Recorded, Recorder } from '../../enforcement/dry-run/recorder.ts'
+import { firstEnd, ruleOf } from '../../enforcement/enforcer-judgement.ts'
+import { type Capability, capabilityFor, type GatewayAdapter, type Rule } from '../../enforcement/gateway.ts'
+import { covers } from '../../enforcement/plan.ts'
+import type { Outcome } from '../../enforcement/reconcile.ts'
+import type { Config } from '../config/schema.ts'
+import { Secret } from '../config/secret.ts'
+import { chosenGateways, evidenceFor } from '../gateways.ts'
+import { type AskedDecision, STAND_IN_ID } from './asked-decision.ts'
+import { dryGateways } from './dry-gateways.ts'
+
+type GatewayConfig = Config['enforcement']['gateways'][number]
+
+/** What a decision would do at one gateway. */
+export interface DryResult extends Recorded {
+  readonly gateway: string
+  readonly kind: string
+  /**
+   * `sends`: the steps are complete. `nothing`: there is nothing to do. `unsupported`: it cannot hold this. `left-out`:
+   * it is not meant for this. `failed`: it could not be asked, or refuses; the steps say how far it came.
+   */
+  readonly outcome: 'sends' | 'nothing' | 'unsupported' | 'left-out' | 'failed'
+  /** Why, where the outcome needs a reason. */
+  readonly detail: string | null
+  /** What it would hold, where that is not what was asked for but wider. */
+  readonly wider: Wider | null
+  /** Null for a release. */
+  readonly capability: Pick<Capability, 'worstCaseDelayMs' | 'refusesCalls' | 'lasting'> | null
+}
+
+/** What to show. */
+export interface DryRunOptions {
+  readonly asked: AskedDecision
+  /** Only this gateway of the configuration. */
+  readonly only?: string
+  readonly offline: boolean
+  readonly clock: Clock
+}
+
+/** Runs the adapters of a configuration for a decision, with recorders at their edges. */
+export async function dryRun(config: Config, options: DryRunOptions): Promise<readonly DryResult[]> {
+  const mask = new Mask(secretsIn(config))
+  const entries = chosenGateways(config, options.only === undefined ? {} : { only: options.only })
+  const results = await Promise.all(
+    entries.map((entry) => atEntry(config, entry, new Recorder(mask, options.offline), options)),
+  )
+  return results.flat()
+}
+
+async function atEntry(
+  config: Config,
+  entry: GatewayConfig,
+  recorder: Recorder,
+  options: DryRunOptions,
+): Promise<readonly DryResult[]> {
+  const failed = (error: unknown): DryResult => {
+    if (!(error instanceof CurfewError)) throw error
+    const detail = recorder.mask.text(`${error.code}: ${error.message}`)
+    const { name: gateway, kind } = entry
+    return { ...NO_PLACE, gateway, kind, outcome: 'failed', detail, ...recorder.take() }
+  }
+  try {
+    const { adapters, close, unread } = await dryGateways(config, entry, recorder, options.clock)
+    try {
+      const results: DryResult[] = []
+      const meant = evidenceFor(config)
+      for (const adapter of adapters) {
+        const ids = options.asked.knowsGateway ? meant.get(adapter.name) : undefined
+        results.push(await atAdapter(config, adapter, ids, recorder, options, unread))
+      }
+      return results
+    } finally {
+      await close()
+    }
+  } catch (error) {
+    return [failed(error)]
+  }
+}
+
+const NO_PLACE = { detail: null, wider: null, capability: null } as const
+
+async function atAdapter(
+  config: Config,
+  adapter: GatewayAdapter,
+  meant: readonly string[] | undefined,
+  recorder: Recorder,
+  { asked, clock }: DryRunOptions,
+  unread: string | null,
+): Promise<DryResult> {
+  const { decision } = asked
+  const base = { ...NO_PLACE, gateway: adapter.name, kind: adapter.kind }
+  if (meant !== undefined && !meant.includes(decision.gateway.id)) {
+    const detail = `it acts on evidence of ${meant.join(', ')} only, not of ${decision.gateway.id}`
+    return { ...base, outcome: 'left-out', detail, ...recorder.take() }
+  }
+  if (decision.action === 'release' && unread !== null)
+    return { ...base, outcome: 'failed', detail: unread, ...recorder.take() }
+  const wanted = wantedAt(config, asked, adapter, clock)
+  if (wanted === null) {
+    const detail = `it cannot hold ${decision.action} of scope ${decision.scope.kind}`
+    return { ...base, outcome: 'unsupported', detail, ...recorder.take() }
+  }
+  const { rule, desired } = wanted
+  if (rule?.id === STAND_IN_ID) recorder.note(`a decision has an id of its own; ${STAND_IN_ID} stands for it`)
+  const outcomes = await onePass(adapter, desired, clock)
+  if (rule === null) return { ...base, ...resultOf(outcomes, recorder) }
+  const { action, scope, limit } = rule
+  const wider = scope === decision.scope ? null : { action, scope, limit }
+  return { ...base, wider, capability: capabilityFor(adapter, rule), ...resultOf(outcomes, recorder) }
+}
+
+/** What should stand at a gateway once a decision is carried out there, and its rule; null where it holds none. */
+export function wantedAt(
+  config: Config,
+  asked: AskedDecision,
+  adapter: GatewayAdapter,
+  clock: Clock,
+): { readonly rule: Rule | null; readonly desired: (standing: readonly Rule[]) => readonly Rule[] } | null {
+  const { action, scope } = asked.decision
+  if (action === 'release')
+    return { rule: null, desired: (standing) => standing.filter((one) => !covers(scope, one.scope)) }
+  const rule = ruleAt(config, asked, adapter, clock)
+  if (rule === null || capabilityFor(adapter, rule) === null) return null
+  return { rule, desired: (standing) => [...standing.filter(({ id }) => id !== rule.id), rule] }
+}
+
+/** The rule that the decision would be there, as the enforcer makes it. */
+function ruleAt(config: Config, asked: AskedDecision, adapter: GatewayAdapter, clock: Clock): Rule | null {
+  const { decision, knowsHolder } = asked
+  const now = clock.now()
+  const until = firstEnd(decision, now, config.enforcement.maxTokenLifetimeSeconds)
+  const entry = {
+    decision,
+    status: 'pending',
+    statusReason: null,
+    issuedAt: now,
+    until,
+    approved: false,
+    startedAt: [],
+    receipts: [],
+  } as const
+  const rule = ruleOf(entry, adapter)
+  if (rule === null || knowsHolder) return rule
+  const { holder: _nobody, ...bare } = rule
+  return bare
+}
+
+function resultOf(
+  outcomes: readonly Outcome[],
+  recorder: Recorder,
+): Recorded & Pick<DryResult, 'outcome' | 'detail'> {
+  const recorded = recorder.take()
+  const trouble = outcomes.find(({ outcome }) => outcome !== 'done')
+  if (trouble !== undefined) {
+    const outcome = trouble.unsupported ? 'unsupported' : 'failed'
+    return { ...recorded, outcome, detail: recorder.mask.text(trouble.detail) }
+  }
+  const writes = recorded.steps.some(({ effect }) => effect === 'write')
+  return { ...recorded, outcome: writes ? 'sends' : 'nothing', detail: null }
+}
+
+/** Every secret of a configuration, in clear: what must not be shown. */
+function secretsIn(value: unknown): readonly string[] {
+  if (value instanceof Secret) return [value.reveal()]
+  if (typeof value === 'string') {
+    const password = URL.canParse(value) ? new URL(value).password : ''
+    return password === '' ? [] : [decodeURIComponent(password)]
+  }
+  if (typeof value !== 'object' || value === null) return []
+  return Object.values(value).flatMap(secretsIn)
+}
