@@ -70,7 +70,8 @@ function keyOf(text: string): string {
 /** Longest value of an identity header, in characters. */
 export const MAX_IDENTITY_CHARS = 256
 
-function shownOf({ sub, iss, jti }: AskedToken): ShownToken {
+/** Headers that tell the gateway who calls. */
+export function shownOf({ sub, iss, jti }: AskedToken): ShownToken {
   const shown: string[] = []
   for (const [name, value] of [
     ['x-curfew-subject', sub],
