@@ -1,6 +1,5 @@
 import type { StateStore } from '../baseline/store.ts'
 import type { Clock } from '../core/time.ts'
-import type { DecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import { Enforcer } from '../enforcement/enforcer.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
@@ -8,7 +7,7 @@ import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
-import { openEndpoint } from './build-endpoint.ts'
+import { type OpenedEndpoint, openEndpoint } from './build-endpoint.ts'
 import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
@@ -48,7 +47,7 @@ export interface EnforcementOptions {
 export interface Enforcement {
   readonly enforcer: Enforcer
   readonly gateways: readonly GatewayAdapter[]
-  readonly endpoint: DecisionEndpoint | null
+  readonly endpoint: OpenedEndpoint | null
   readonly envelopes: Envelopes
   close(): Promise<void>
 }
@@ -66,7 +65,7 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
           store: textMapDenyStore(denyListMap(denied)),
           clock,
           worstCaseDelayMs: 0,
-          claimsVerified: config.decisionEndpoint?.keys.length !== 0,
+          claimsVerified: claimsVerified(config),
           knowsAddress: config.decisionEndpoint?.addressHeader !== undefined,
         })
   await denyList?.refresh(stop)
@@ -117,6 +116,11 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
       await denied.close()
     },
   }
+}
+
+/** Whether somebody verifies tokens: the endpoint itself, or Envoy before it asks. */
+function claimsVerified({ decisionEndpoint }: Config): boolean {
+  return decisionEndpoint?.keys.length !== 0 || decisionEndpoint.grpc?.verifiedClaims !== undefined
 }
 
 function guardSettings(config: Config): GuardSettings {
