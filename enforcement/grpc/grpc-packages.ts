@@ -7,6 +7,7 @@ export interface GrpcMethod {
   readonly path: string
   readonly requestSerialize: (message: object) => Buffer
   readonly requestDeserialize: (bytes: Buffer) => object
+  readonly responseSerialize: (message: object) => Buffer
   readonly responseDeserialize: (bytes: Buffer) => object
 }
 
