@@ -97,7 +97,7 @@ export const decisionEndpointSchema = Type.Optional(
           pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
           patternMeans: 'the name of an HTTP header',
           description:
-            'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Without it such a decision holds the whole caller.',
+            'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Over gRPC Envoy tells the address itself, and the header is not looked at; name one all the same, as this says that whoever asks tells the address. Without it such a decision holds the whole caller.',
         }),
       ),
       trustHeaders: Type.Boolean({
