@@ -83,6 +83,11 @@ async function openGrpc(
   return listening('decisionEndpoint.grpc.listen', grpc.listen, () => startGrpcEndpoint(desk, options))
 }
 
+/** Whether somebody verifies tokens: the endpoint itself, or Envoy before it asks. */
+export function claimsVerified({ decisionEndpoint }: Pick<Config, 'decisionEndpoint'>): boolean {
+  return decisionEndpoint?.keys.length !== 0 || decisionEndpoint.grpc?.verifiedClaims !== undefined
+}
+
 function issuersOf(endpoint: NonNullable<Config['decisionEndpoint']>): TrustedIssuer[] {
   const byIssuer = new Map<string | null, VerificationKey[]>()
   for (const key of endpoint.keys) {

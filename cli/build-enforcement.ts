@@ -7,7 +7,7 @@ import { textMapDenyStore } from '../enforcement/gateways/deny-list-store.ts'
 import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
-import { type OpenedEndpoint, openEndpoint } from './build-endpoint.ts'
+import { claimsVerified, type OpenedEndpoint, openEndpoint } from './build-endpoint.ts'
 import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
@@ -116,11 +116,6 @@ export async function openEnforcement(options: EnforcementOptions, stop: AbortSi
       await denied.close()
     },
   }
-}
-
-/** Whether somebody verifies tokens: the endpoint itself, or Envoy before it asks. */
-function claimsVerified({ decisionEndpoint }: Config): boolean {
-  return decisionEndpoint?.keys.length !== 0 || decisionEndpoint.grpc?.verifiedClaims !== undefined
 }
 
 function guardSettings(config: Config): GuardSettings {

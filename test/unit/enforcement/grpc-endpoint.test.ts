@@ -193,6 +193,9 @@ describe('the rate limit service', () => {
     expect(await ask(believing, claims)).toBe(OVER_LIMIT)
     expect(await ask(believing, [claims[0]!, entry('jwt_sub', 'bob'), entry('jwt_jti', 'b1')])).toBe(1)
     expect(await ask(believing, [...claims, entry('jwt_sub', 'bob')])).toBe(OVER_LIMIT)
+    // Two callers are nobody's excuse to be no caller at all.
+    const open = await start({ verifiedClaims: 'claims' }, { requireIdentity: false })
+    expect(await ask(open, [...claims, entry('jwt_sub', 'bob')])).toBe(OVER_LIMIT)
     const other = await start({}, { requireIdentity: false })
     await other.denyList.put(block(), STOP)
     expect(await ask(other, claims)).toBe(1)
