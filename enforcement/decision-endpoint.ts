@@ -50,7 +50,7 @@ export async function startDecisionEndpoint(options: DecisionEndpointOptions): P
   const addressHeader = options.addressHeader ?? null
   const handler = (request: FastifyRequest, reply: FastifyReply): undefined | Promise<undefined> => {
     // Nearly all calls are answered from memory: those do not pay for a promise.
-    const answered = desk.answer(askedCall(request, addressHeader))
+    const answered = desk.answer(new HttpCall(request.raw.rawHeaders, addressHeader))
     return answered instanceof Promise ? answered.then((told) => send(reply, told)) : send(reply, answered)
   }
   // Envoy asks with the caller's method, and appends the caller's path.
@@ -84,17 +84,24 @@ function discardBodies(app: FastifyInstance): void {
   })
 }
 
-function askedCall(request: FastifyRequest, addressHeader: string | null): AskedCall {
-  return {
-    header: (name) => onlyValue(request, name),
-    address: addressHeader === null ? null : (onlyValue(request, addressHeader) ?? null),
-    verified: null,
+/** One is made for each call, so it is a class: a function of its own for each would cost more than looking a header up. */
+class HttpCall implements AskedCall {
+  readonly address: string | null
+  readonly verified = null
+  private readonly raw: readonly string[]
+
+  constructor(raw: readonly string[], addressHeader: string | null) {
+    this.raw = raw
+    this.address = addressHeader === null ? null : (onlyValue(raw, addressHeader) ?? null)
+  }
+
+  header(name: string): string | null | undefined {
+    return onlyValue(this.raw, name)
   }
 }
 
 /** The header's value, null when absent, undefined when it is sent twice: two readers could pick two callers. */
-function onlyValue(request: FastifyRequest, name: string): string | null | undefined {
-  const raw = request.raw.rawHeaders
+function onlyValue(raw: readonly string[], name: string): string | null | undefined {
   let value: string | null = null
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const header = raw[i]!
