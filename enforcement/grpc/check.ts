@@ -32,10 +32,14 @@ const OURS = [...SHOWN_HEADERS, ENVELOPE_HEADER]
  */
 export function checkedCall({ attributes }: CheckRequest, claimsName: string | null): AskedCall {
   const http = attributes?.request?.http
-  const listed = http?.headerMap?.headers
   return {
-    header: (name) =>
-      listed === undefined ? joinedValue(http?.headers ?? {}, name) : listedValue(listed, name),
+    header: (name) => {
+      const listed = listedValue(http?.headerMap?.headers ?? [], name)
+      const joined = joinedValue(http?.headers ?? {}, name)
+      // Envoy fills one of the two; a name in both has two values.
+      if (listed === null) return joined
+      return joined === null ? listed : undefined
+    },
     address: attributes?.source?.address?.socketAddress?.address ?? null,
     verified: claimsName === null ? null : verifiedClaims(attributes, claimsName),
   }
