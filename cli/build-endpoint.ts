@@ -1,8 +1,10 @@
 import { CurfewError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
+import type { DecisionDesk } from '../enforcement/decision-desk.ts'
 import { type DecisionEndpoint, startDecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import type { TrustedIssuer, VerificationKey } from '../enforcement/decision-endpoint-tokens.ts'
 import type { DenyList } from '../enforcement/gateways/deny-list.ts'
+import { type GrpcEndpoint, startGrpcEndpoint } from '../enforcement/grpc/grpc-endpoint.ts'
 import type { Envelopes } from './build-envelopes.ts'
 import { listenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
@@ -16,12 +18,18 @@ export interface EndpointParts {
   readonly answered: (status: number, reason: string) => void
 }
 
+/** The endpoint on all the ways that are configured. */
+export interface OpenedEndpoint extends DecisionEndpoint {
+  /** Null where it is not configured. */
+  readonly grpc: GrpcEndpoint | null
+}
+
 /** Starts the decision endpoint as the configuration says; null where none is configured. */
 export async function openEndpoint(
   options: EndpointParts,
   denyList: DenyList | null,
   envelopes: Envelopes['endpoint'] = null,
-): Promise<DecisionEndpoint | null> {
+): Promise<OpenedEndpoint | null> {
   const endpoint = options.config.decisionEndpoint
   if (endpoint === undefined) return null
   if (denyList === null) {
@@ -48,7 +56,36 @@ export async function openEndpoint(
       answered: options.answered,
       ...(envelopes === null ? {} : { envelopes }),
     })
-  return listening('decisionEndpoint.listen', endpoint.listen, start)
+  const http = await listening('decisionEndpoint.listen', endpoint.listen, start)
+  const grpc = await openGrpc(endpoint, http.desk).catch(async (error: unknown) => {
+    await http.close()
+    throw error
+  })
+  const close = async (): Promise<void> => {
+    await Promise.all([http.close(), grpc?.close()])
+  }
+  return { ...http, grpc, close }
+}
+
+async function openGrpc(
+  { grpc }: NonNullable<Config['decisionEndpoint']>,
+  desk: DecisionDesk,
+): Promise<GrpcEndpoint | null> {
+  if (grpc === undefined) return null
+  const { host, port } = listenAddress(grpc.listen)!
+  const options = {
+    host,
+    port,
+    token: grpc.token?.reveal() ?? null,
+    verifiedClaims: grpc.verifiedClaims ?? null,
+    rateLimitDomain: grpc.rateLimitDomain,
+  }
+  return listening('decisionEndpoint.grpc.listen', grpc.listen, () => startGrpcEndpoint(desk, options))
+}
+
+/** Whether somebody verifies tokens: the endpoint itself, or Envoy before it asks. */
+export function claimsVerified({ decisionEndpoint }: Pick<Config, 'decisionEndpoint'>): boolean {
+  return decisionEndpoint?.keys.length !== 0 || decisionEndpoint.grpc?.verifiedClaims !== undefined
 }
 
 function issuersOf(endpoint: NonNullable<Config['decisionEndpoint']>): TrustedIssuer[] {

@@ -1,6 +1,5 @@
 import type { StateStore } from '../baseline/store.ts'
 import type { Clock } from '../core/time.ts'
-import type { DecisionEndpoint } from '../enforcement/decision-endpoint.ts'
 import { Enforcer } from '../enforcement/enforcer.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { DenyList } from '../enforcement/gateways/deny-list.ts'
@@ -9,7 +8,7 @@ import { DEFAULT_GUARD, type GuardSettings } from '../enforcement/guard.ts'
 import type { EnforcementView } from '../enforcement/ledger.ts'
 import type { EnforcementLogger, GatewayObserver } from '../enforcement/reconcile.ts'
 import { AliasTraffic } from './alias-traffic.ts'
-import { openEndpoint } from './build-endpoint.ts'
+import { claimsVerified, type OpenedEndpoint, openEndpoint } from './build-endpoint.ts'
 import { buildEnvelopes, type Envelopes } from './build-envelopes.ts'
 import type { Config } from './config/schema.ts'
 import { evidenceFor, gatewaysOf } from './gateways.ts'
@@ -55,7 +54,7 @@ export interface EnforcementOptions {
 export interface Enforcement {
   readonly enforcer: Enforcer
   readonly gateways: readonly GatewayAdapter[]
-  readonly endpoint: DecisionEndpoint | null
+  readonly endpoint: OpenedEndpoint | null
   readonly envelopes: Envelopes
   close(): Promise<void>
 }
@@ -139,7 +138,7 @@ export function denyListOn(config: Config, map: TextMap, clock: Clock): DenyList
     store: textMapDenyStore(map),
     clock,
     worstCaseDelayMs: 0,
-    claimsVerified: config.decisionEndpoint?.keys.length !== 0,
+    claimsVerified: claimsVerified(config),
     knowsAddress: config.decisionEndpoint?.addressHeader !== undefined,
   })
 }

@@ -70,14 +70,14 @@ function keyOf(text: string): string {
 /** Longest value of an identity header, in characters. */
 export const MAX_IDENTITY_CHARS = 256
 
-function shownOf({ sub, iss, jti }: AskedToken): ShownToken {
+/** Headers that tell the gateway who calls, where a token says so. */
+export const SHOWN_HEADERS = ['x-curfew-subject', 'x-curfew-issuer', 'x-curfew-token'] as const
+
+/** Those headers of a token that was verified. */
+export function shownOf({ sub, iss, jti }: AskedToken): ShownToken {
   const shown: string[] = []
-  for (const [name, value] of [
-    ['x-curfew-subject', sub],
-    ['x-curfew-issuer', iss],
-    ['x-curfew-token', jti],
-  ] as const) {
-    if (value !== null) shown.push(name, headerValue(value))
+  for (const [i, value] of [sub, iss, jti].entries()) {
+    if (value !== null) shown.push(SHOWN_HEADERS[i]!, headerValue(value))
   }
   return shown
 }

@@ -51,6 +51,11 @@ export function readToken(text: string): AskedToken | null {
   } catch {
     return null
   }
+  return claimsOf(claims)
+}
+
+/** The claims that decisions look at, as they stand; nothing of them is believed yet. */
+export function claimsOf(claims: Readonly<Record<string, unknown>>): AskedToken {
   const texts = {
     iss: textClaim(claims.iss),
     sub: textClaim(claims.sub),

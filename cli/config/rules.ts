@@ -143,6 +143,14 @@ function checkListeners(config: Config, report: Reporter): void {
   }
   claim('admin.listen', admin.listen, 'admin')
   if (decisionEndpoint !== undefined) claim('decisionEndpoint.listen', decisionEndpoint.listen, 'decisions')
+  const grpc = decisionEndpoint?.grpc
+  if (grpc !== undefined) claim('decisionEndpoint.grpc.listen', grpc.listen, 'decisions over gRPC')
+  if (grpc !== undefined && grpc.token === undefined && !isLoopback(listenAddress(grpc.listen)?.host ?? '')) {
+    report.no(
+      'decisionEndpoint.grpc',
+      '`decisionEndpoint.grpc` needs `tokenEnv` or `tokenFile`: other machines can reach it',
+    )
+  }
   const pushed = sources.flatMap((source, i) =>
     source.kind === 'http' ? [{ source, path: `sources[${i}]` }] : [],
   )
@@ -166,9 +174,10 @@ function checkEnforcement(config: Config, report: Reporter): void {
     report.beware('enforcement.gateways', 'nothing asks the deny list: `decisionEndpoint` is not configured')
   }
   if (decisionEndpoint?.keys.length === 0) {
+    const where = decisionEndpoint.grpc?.verifiedClaims === undefined ? '' : ' for those that ask over HTTP'
     report.beware(
       'decisionEndpoint.keys',
-      'there are none, so tokens are not verified: callers known by their token are not throttled by it, only refused',
+      `there are none, so tokens are not verified: callers known by their token are not throttled by it${where}, only refused`,
     )
   }
   if (decisionEndpoint?.trustHeaders && !isLoopback(listenAddress(decisionEndpoint.listen)?.host ?? '')) {

@@ -1,8 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { ASYMMETRIC_ALGORITHMS } from '../../core/signature-algorithms.ts'
 import { envelopesSection } from './schema-envelopes.ts'
 import { caepSection, gatewayIds, keycloakSection, userPoolSection } from './schema-identity.ts'
-import { count, kebabName, listen, oneOf, secret, section, url, words } from './schema-parts.ts'
+import { count, kebabName, secret, section, url } from './schema-parts.ts'
 
 const haproxy = section(
   {
@@ -283,84 +282,4 @@ export const enforcementSchema = section(
     }),
   },
   { default: {}, description: 'How decisions reach gateways.' },
-)
-
-const issuer = () => Type.Optional(words({ description: 'Value of `iss` that tokens must carry.' }))
-
-const secretKey = section(
-  {
-    kind: Type.Literal('hs', { description: 'A secret shared with the issuer.' }),
-    alg: oneOf(['HS256', 'HS384', 'HS512'], { description: 'The only algorithm accepted with this key.' }),
-    ...secret('secret', 'required', 'shared secret, at least 32 characters', 32),
-    issuer: issuer(),
-  },
-  { description: 'Verifies tokens with a shared secret.' },
-)
-
-const pemKey = section(
-  {
-    kind: Type.Literal('pem', { description: 'The public key of the issuer.' }),
-    alg: oneOf(ASYMMETRIC_ALGORITHMS, { description: 'The only algorithm accepted with this key.' }),
-    ...secret('publicKey', 'required', 'public key, PEM'),
-    issuer: issuer(),
-  },
-  { description: 'Verifies tokens with a public key.' },
-)
-
-const jwksKey = section(
-  {
-    kind: Type.Literal('jwks', { description: 'The published key set of the issuer.' }),
-    alg: oneOf(ASYMMETRIC_ALGORITHMS, { description: 'The only algorithm accepted with this key set.' }),
-    url: url('http', { description: 'Address of the key set.' }),
-    issuer: issuer(),
-  },
-  { description: 'Verifies tokens with a published key set.' },
-)
-
-/** The inline check that a gateway asks before it lets a call through. */
-export const decisionEndpointSchema = Type.Optional(
-  section(
-    {
-      listen: listen({ default: '127.0.0.1:8742', description: 'Address to listen on.' }),
-      failMode: oneOf(['open', 'closed'], {
-        default: 'open',
-        description:
-          'What happens to callers that are not on the deny list while the list cannot be refreshed: let through (`open`) or refuse (`closed`). Those on it are refused either way.',
-      }),
-      maxStaleSeconds: count({
-        default: 15,
-        minimum: 1,
-        maximum: 3_600,
-        unit: 'seconds',
-        description: 'How long the list may go without a word from the store before `failMode` decides.',
-      }),
-      keys: Type.Array(Type.Union([secretKey, pemKey, jwksKey]), {
-        default: [],
-        maxItems: 32,
-        description:
-          'Keys to verify tokens with. Without any only the deny list is looked up, and throttles of it are not counted: whoever names a throttled caller in a token of its own making would use up what that caller is left.',
-      }),
-      requireIdentity: Type.Boolean({
-        default: true,
-        description:
-          'Refuse with 401 a call that carries no token and no identity header that is trusted. Off only where the gateway serves anonymous calls, or checks by itself callers that the endpoint is not told of, such as holders of an API key.',
-      }),
-      addressHeader: Type.Optional(
-        Type.String({
-          pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
-          patternMeans: 'the name of an HTTP header',
-          description:
-            'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Without it such a decision holds the whole caller.',
-        }),
-      ),
-      trustHeaders: Type.Boolean({
-        default: false,
-        description:
-          'Believe identity headers. Only behind a gateway that removes them from client requests.',
-      }),
-    },
-    {
-      description: 'The inline check that a gateway asks before it lets a call through. Off when not given.',
-    },
-  ),
 )

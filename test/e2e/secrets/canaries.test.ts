@@ -17,6 +17,7 @@ import { type GroupMember, KafkaClient } from '../../../ingest/sources/kafka-cli
 import { type CompiledProgram, compileProgram } from '../../services/compiled-program.ts'
 import { eventually } from '../../services/curfew-process.ts'
 import { freePort } from '../../services/free-port.ts'
+import { grpcClient } from '../../services/grpc-client.ts'
 import { startKafka } from '../../services/kafka.ts'
 import {
   filesBelow,
@@ -32,6 +33,7 @@ import { type Canary, canary, findings, KINDS } from './planting.ts'
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 const TOKEN_SECRET = 's'.repeat(40)
+const GRPC_TOKEN = 'Qm9yZWFsLWdhdGV3YXktdG9rZW4tN3E'
 const FORMATS_PUSHED = FORMAT_NAMES
 const WILD = 'export-svc'
 const run = promisify(execFile)
@@ -39,6 +41,7 @@ const run = promisify(execFile)
 let compiled: CompiledProgram
 let pushed: PushedCurfew
 let decisionUrl: string
+let grpcPort: number
 let cleanup: (() => Promise<unknown>)[]
 
 beforeAll(async () => {
@@ -54,6 +57,7 @@ afterEach(async () => {
 
 async function start(storage?: string): Promise<void> {
   const port = await freePort()
+  grpcPort = await freePort()
   decisionUrl = `http://127.0.0.1:${port}`
   pushed = await startPushedCurfew({
     program: compiled.file('cli/main.ts'),
@@ -64,8 +68,9 @@ enforcement: { gateways: [{ name: deny, kind: decision }] }
 decisionEndpoint:
   listen: 127.0.0.1:${port}
   trustHeaders: true
-  keys: [{ kind: hs, alg: HS256, secretEnv: TOKEN_SECRET }]`,
-    env: { TOKEN_SECRET },
+  keys: [{ kind: hs, alg: HS256, secretEnv: TOKEN_SECRET }]
+  grpc: { listen: '127.0.0.1:${grpcPort}', tokenEnv: GRPC_TOKEN, verifiedClaims: claims }`,
+    env: { TOKEN_SECRET, GRPC_TOKEN },
   })
   cleanup.push(() => pushed.close())
 }
@@ -151,6 +156,8 @@ async function knock(): Promise<Canary[]> {
       })
     }
   }
+  await knockOverGrpc(make)
+  canaries.push({ kind: 'bearer', text: GRPC_TOKEN, needles: [GRPC_TOKEN], where: 'token of the gateway' })
   const { items } = (await curfew.api('/v1/decisions')).body as Page<DecisionView>
   const { items: incidents } = (await curfew.api('/v1/incidents?state=open')).body as Page<IncidentView>
   const reason = () => KINDS.map((kind, i) => make(kind, `admin, reason ${canaries.length + i}`)).join(' ')
@@ -169,6 +176,29 @@ async function knock(): Promise<Canary[]> {
   ]
   expect(told.slice(0, 2).map(({ status }) => status)).toEqual([200, 200])
   return canaries
+}
+
+/** Over gRPC: in questions, as the token of a gateway, and as bytes that are no message. */
+async function knockOverGrpc(make: (kind: Canary['kind'], where: string) => string): Promise<void> {
+  const gateway = await grpcClient(grpcPort, `Bearer ${GRPC_TOKEN}`)
+  for (const kind of KINDS) {
+    const text = (where: string) => make(kind, `grpc, ${where} ${kind}`)
+    const headers = { authorization: text('authorization'), 'x-consumer-id': text('consumer'), x: text('x') }
+    const claims = { fields: { sub: { stringValue: text('claim') } } }
+    const filterMetadata = {
+      'envoy.filters.http.jwt_authn': { fields: { claims: { structValue: claims } } },
+    }
+    await gateway.check({ attributes: { request: { http: { headers } } } })
+    await gateway.check({ attributes: { metadataContext: { filterMetadata } } })
+    const entries = ['authorization', 'jwt_sub', 'other'].map((key) => ({ key, value: text(`entry ${key}`) }))
+    await gateway.limit({ domain: 'curfew', descriptors: [{ entries }] })
+    await gateway.limit({ domain: text('domain'), descriptors: [] })
+    await gateway.send('check', Buffer.from(text('bytes')))
+    const stranger = await grpcClient(grpcPort, `Bearer ${text('token')}`)
+    await expect(stranger.check({})).rejects.toMatchObject({ code: 16 })
+    stranger.close()
+  }
+  gateway.close()
 }
 
 /** Everything that the admin API shows. */

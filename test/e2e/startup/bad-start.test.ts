@@ -162,6 +162,14 @@ admin: { listen: '127.0.0.1:0' }
 `,
       /decisionEndpoint\.listen: .*has that port/,
     ],
+    [
+      'the decision endpoint over gRPC',
+      () => `enforcement: { gateways: [{ name: deny, kind: decision }] }
+decisionEndpoint: { listen: '127.0.0.1:0', grpc: { listen: '127.0.0.1:${port}' } }
+admin: { listen: '127.0.0.1:0' }
+`,
+      /decisionEndpoint\.grpc\.listen: .*has that port/,
+    ],
   ])('a port that is taken: %s', async (_, config, expected) => {
     const server = await new Promise<Server>((resolve) => {
       const taken = createServer().listen(port, '127.0.0.1', () => resolve(taken))

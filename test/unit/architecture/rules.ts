@@ -49,6 +49,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** The only files that may import an outside package. A package that is not here needs an entry. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   '@aws-sdk/': /^enforcement\/gateways\/aws-sdk(-modules\.d)?\.ts$/,
+  '@grpc/': /^enforcement\/grpc\/grpc-(packages|modules\.d)\.ts$/,
   'google-auth-library': /^enforcement\/gateways\/apigee-token\.ts$/,
   kafkajs: /^ingest\/sources\/kafka-client\.ts$/,
   fzstd: /^ingest\/sources\/codecs\//,

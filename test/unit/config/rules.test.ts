@@ -93,6 +93,21 @@ describe('rules over several settings', () => {
     ],
     ['an endpoint without a list', 'decisionEndpoint: {}', 'needs a gateway of kind decision'],
     [
+      'gRPC for other machines without a token',
+      'decisionEndpoint: { grpc: { listen: "0.0.0.0:8743" } }',
+      '`decisionEndpoint.grpc` needs `tokenEnv` or `tokenFile`',
+    ],
+    [
+      'gRPC on the port of HTTP',
+      'decisionEndpoint: { grpc: { listen: "127.0.0.1:8742" } }',
+      '`decisionEndpoint.grpc.listen` uses port 8742, and so does `decisionEndpoint.listen`',
+    ],
+    [
+      'gRPC on a port that is none',
+      'decisionEndpoint: { grpc: { listen: "127.0.0.1:87430" } }',
+      '`decisionEndpoint.grpc.listen` is "127.0.0.1:87430"',
+    ],
+    [
       'two deny lists',
       'enforcement: { gateways: [{ name: a, kind: decision }, { name: b, kind: decision }] }',
       'one gateway of kind decision',
@@ -131,6 +146,18 @@ describe('rules over several settings', () => {
       'an endpoint that verifies nothing',
       'decisionEndpoint: {}\nenforcement: { gateways: [{ name: a, kind: decision }] }',
       'tokens are not verified',
+    ],
+    [
+      'claims that one way alone verifies',
+      `decisionEndpoint: { grpc: { verifiedClaims: claims } }
+enforcement: { gateways: [{ name: a, kind: decision }] }`,
+      'not throttled by it for those that ask over HTTP',
+    ],
+    [
+      'gRPC on an open line',
+      `decisionEndpoint: { grpc: { listen: "0.0.0.0:8743", tokenEnv: T } }
+enforcement: { gateways: [{ name: a, kind: decision }] }`,
+      '`decisionEndpoint.grpc.listen` can be reached from other machines',
     ],
     [
       'a token on an open line',
