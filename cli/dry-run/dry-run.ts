@@ -1,7 +1,7 @@
 import type { Wider } from '../../core/decision.ts'
 import { CurfewError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time.ts'
-import { decisionIdOf } from '../../enforcement/aliases.ts'
+import { type Alias, decisionIdOf } from '../../enforcement/aliases.ts'
 import { Mask } from '../../enforcement/dry-run/mask.ts'
 import { onePass } from '../../enforcement/dry-run/pass.ts'
 import { type Recorded, Recorder } from '../../enforcement/dry-run/recorder.ts'
@@ -135,7 +135,7 @@ export function wantedAt(
 } | null {
   const { decision } = asked
   const meant = asked.knowsGateway ? evidenceFor(config) : new Map<string, readonly string[]>()
-  const placement = new Placement([adapter], meant, aliasesOf(config))
+  const placement = new Placement([adapter], meant, aliasesFor(config, asked))
   if (decision.action === 'release') {
     const ids = meant.get(adapter.name)
     const names = HOLDS.flatMap((action) => placement.formsAt(adapter, { ...decision, action }))
@@ -148,6 +148,16 @@ export function wantedAt(
   if (rules.length === 0) return null
   const ids = new Set(rules.map(({ id }) => id))
   return { rules, desired: (standing) => [...standing.filter(({ id }) => !ids.has(id)), ...rules] }
+}
+
+/** Callers with several names; where nobody says through which gateway a decision came, every name of theirs counts. */
+function aliasesFor(config: Config, { knowsGateway }: AskedDecision): readonly Alias[] {
+  const aliases = aliasesOf(config)
+  if (knowsGateway) return aliases
+  return aliases.map((alias) => ({
+    ...alias,
+    members: alias.members.map((member) => ({ ...member, evidenceFrom: null })),
+  }))
 }
 
 /** What a release ends. */

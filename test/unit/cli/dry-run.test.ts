@@ -36,12 +36,16 @@ const kongEu = () => ({ kind: 'kong', name: 'kong-eu', adminUrl: kong.url.href, 
 const DENY = { kind: 'decision', name: 'deny' }
 
 /** Runs the command over a configuration with these gateways. */
-async function run(words: readonly string[], gateways: readonly object[] = [kongEu(), DENY]) {
+async function run(
+  words: readonly string[],
+  gateways: readonly object[] = [kongEu(), DENY],
+  more: object = {},
+) {
   const path = join(folder, 'curfew.yaml')
   const store = { kind: 'embedded', folder: join(folder, 'state') }
   const enforcement = { folder: join(folder, 'enforcement'), gateways }
   const endpoint = gateways.includes(DENY) ? { decisionEndpoint: {} } : {}
-  await writeFile(path, JSON.stringify({ store, ...endpoint, enforcement }))
+  await writeFile(path, JSON.stringify({ store, ...endpoint, enforcement, ...more }))
   return runCommand(['enforcement', 'dry-run', '--config', path, ...words], NOW, ENV)
 }
 
@@ -87,6 +91,26 @@ describe('curfew enforcement dry-run', () => {
     const who = ['--principal', 'sub:al', '--network', '203.0.113.0']
     const [held] = await resultsOf(['--action', 'block', ...who], [DENY])
     expect(held?.wider).toMatchObject({ action: 'block', scope: { kind: 'principal' } })
+  })
+
+  it('shows the rules under the other names of a caller, and that a release ends them', async () => {
+    const gateways = [{ ...kongEu(), onlyFor: ['kong-log'] }, DENY]
+    const members = [
+      { gateway: 'kong-eu', principal: 'consumer:orders', id: CONSUMER },
+      { gateway: 'deny', principal: 'key:orders-key' },
+    ]
+    const principals = { aliases: [{ name: 'orders', members }] }
+    const { out, code } = await run(BLOCK, gateways, { principals })
+    expect(code).toBe(0)
+    expect(out).toContain(`SEND  PUT ${kong.url.href}plugins/`)
+    expect(out).toContain('orders-key')
+    expect(out).toContain(`${STAND_IN_ID}_as_`)
+    const alone = await run(BLOCK, gateways)
+    expect(alone.out).not.toContain('_as_')
+    const held = await run(['--action', 'release', '--principal', `consumer:${CONSUMER}`], gateways, {
+      principals,
+    })
+    expect(held.out).not.toContain('cannot hold')
   })
 
   it('leaves a gateway out that acts on the evidence of another', async () => {
