@@ -116,23 +116,19 @@ export function placeOf(mark: number, profile: ProfileView, first: number, lengt
   return length
 }
 
-/** Bits that an object sets: with half of them set, one in eight unused objects seems used. */
-const HASHES = 3
-/** A mark has 32 bits: hashes overlap in one of them where there are 2,048 bits to set. */
-const HASH_STEP = 10.5
+/**
+ * From which bits of a mark the hashes of an object are taken: with half of the filter set, one in eight unused objects seems
+ * used. A mark has 32 bits, so with 2,048 bits to set two hashes share one of them.
+ */
+const HASH_SHIFTS = [0, 10, 21] as const
 
-/** Whether the caller may have used an object: certain when it has not, as bits are shared. */
+/** Whether the caller may have used an object: certain when it has not, as bits are shared. `bits` as below. */
 export function isKnownObject(mark: number, profile: ProfileView, start: number, bits: number): boolean {
-  for (let i = 0; i < HASHES; i++) {
-    const bit = bitOf(mark, i, bits)
+  for (const shift of HASH_SHIFTS) {
+    const bit = (mark >>> shift) & (bits - 1)
     if ((profile.bytes[start + (bit >> 3)]! & (1 << (bit & 7))) === 0) return false
   }
   return true
-}
-
-/** The bit of the i-th hash; `bits` is a power of two, at most 2,048. */
-function bitOf(mark: number, i: number, bits: number): number {
-  return (mark >>> Math.floor(i * HASH_STEP)) & (bits - 1)
 }
 
 /**
@@ -148,8 +144,8 @@ export function rememberObject(
 ): boolean {
   const u = turn / 2
   let isNew = false
-  for (let i = 0; i < HASHES; i++) {
-    const bit = bitOf(mark, i, bits)
+  for (const shift of HASH_SHIFTS) {
+    const bit = (mark >>> shift) & (bits - 1)
     const flag = 1 << (bit & 7)
     if ((profile.bytes[start + (bit >> 3)]! & flag) !== 0) continue
     profile.bytes[start + (bit >> 3)]! |= flag

@@ -114,10 +114,13 @@ async function atAdapter(
   const outcomes = await onePass(adapter, desired, clock)
   const [rule] = rules
   if (rule === undefined) return { ...base, ...resultOf(outcomes, recorder) }
-  const { action, scope, limit } = rule
   const own = rules.find(({ id }) => id === decision.id)
-  const wider = own === undefined || own.scope === decision.scope ? null : { action, scope, limit }
+  const wider = own === undefined || own.scope === decision.scope ? null : formOf(own)
   return { ...base, wider, capability: capabilityFor(adapter, rule), ...resultOf(outcomes, recorder) }
+}
+
+function formOf({ action, scope, limit }: Rule): Wider {
+  return { action, scope, limit }
 }
 
 /**

@@ -2,8 +2,11 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../../cli/config/load.ts'
 import { STAND_IN_ID } from '../../../cli/dry-run/asked-decision.ts'
 import type { DryResult } from '../../../cli/dry-run/dry-run.ts'
+import { gatewaysOf } from '../../../cli/gateways.ts'
+import { wallTime } from '../../../core/time.ts'
 import { runCommand } from '../../services/command-run.ts'
 import { HOSTILE_IDS } from '../../services/convergence.ts'
 import { FAKE_EVENT_KEYS } from '../../services/event-receiver-fake.ts'
@@ -107,10 +110,20 @@ describe('curfew enforcement dry-run', () => {
     expect(out).toContain(`${STAND_IN_ID}_as_`)
     const alone = await run(BLOCK, gateways)
     expect(alone.out).not.toContain('_as_')
-    const held = await run(['--action', 'release', '--principal', `consumer:${CONSUMER}`], gateways, {
-      principals,
+
+    const loaded = loadConfig(JSON.stringify({ enforcement: { gateways }, decisionEndpoint: {} }), {
+      env: (name) => ENV[name as keyof typeof ENV],
+      file: () => '',
     })
-    expect(held.out).not.toContain('cannot hold')
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+    const [adapter] = gatewaysOf(loaded.config)
+    const principal = { kind: 'consumer', id: CONSUMER, label: 'orders', verified: true } as const
+    const rule = { id: 'dec_1', action: 'block', limit: null, until: wallTime(NOW + 3_600_000) } as const
+    await adapter!.put({ ...rule, scope: { kind: 'principal', principal } }, new AbortController().signal)
+    const release = ['--action', 'release', '--principal', 'key:orders-key', '--gateway', 'kong-eu']
+    const lifted = await run(release, gateways, { principals })
+    expect(lifted.out).toContain(`SEND  DELETE ${kong.url.href}plugins/`)
+    expect((await run(release, gateways)).out).not.toContain('SEND')
   })
 
   it('leaves a gateway out that acts on the evidence of another', async () => {
