@@ -1,6 +1,7 @@
 import { CurfewError } from '../core/errors.ts'
 import type { GatewayAdapter } from '../enforcement/gateway.ts'
 import { createApigeeGateways } from '../enforcement/gateways/apigee-gateways.ts'
+import { ApisixGateway } from '../enforcement/gateways/apisix.ts'
 import { createAwsGateways } from '../enforcement/gateways/aws.ts'
 import { CallBudget } from '../enforcement/gateways/aws-budget.ts'
 import { createHaproxyGateways } from '../enforcement/gateways/haproxy.ts'
@@ -95,6 +96,11 @@ function adaptersOf(
     case 'apigee': {
       const token = edges.apigeeToken(gateway)
       return createApigeeGateways({ ...gateway, url: new URL(gateway.url), token, fetch: edges.fetch })
+    }
+    case 'apisix': {
+      const { name, adminUrl, adminKey } = gateway
+      const key = adminKey?.reveal() ?? null
+      return [new ApisixGateway({ name, adminUrl: new URL(adminUrl), adminKey: key, fetch: edges.fetch })]
     }
     case 'keycloak':
       return [keycloakGateway(gateway, edges)]

@@ -12,6 +12,7 @@ const KNOWS: Readonly<Partial<Record<GatewayKind, string>>> = {
   keycloak: 'sub',
   caep: 'sub',
   kong: 'consumer',
+  apisix: 'consumer',
 }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

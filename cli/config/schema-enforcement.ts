@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { apisixSection } from './schema-apisix.ts'
 import { envelopesSection } from './schema-envelopes.ts'
 import { caepSection, gatewayIds, keycloakSection, userPoolSection } from './schema-identity.ts'
 import { count, kebabName, secret, section, url } from './schema-parts.ts'
@@ -275,11 +276,14 @@ export const enforcementSchema = section(
       description:
         'Folder of latches (`curfew panic`, `curfew resume`) and of the record that tells a first start from a lost store. On the machine that enforces, never on a disk that is thrown away with the store. Relative to the folder Curfew is started in.',
     }),
-    gateways: Type.Array(Type.Union([haproxy, kong, aws, apigee, keycloakSection, caepSection, decision]), {
-      default: [],
-      maxItems: 64,
-      description: 'Gateways that decisions are enforced at.',
-    }),
+    gateways: Type.Array(
+      Type.Union([haproxy, kong, aws, apigee, apisixSection, keycloakSection, caepSection, decision]),
+      {
+        default: [],
+        maxItems: 64,
+        description: 'Gateways that decisions are enforced at.',
+      },
+    ),
   },
   { default: {}, description: 'How decisions reach gateways.' },
 )

@@ -3,6 +3,7 @@ import { connectRedis, type RedisClient } from '../../baseline/stores/redis-clie
 import { CurfewError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time.ts'
 import { ApigeePlane } from '../../enforcement/dry-run/apigee-plane.ts'
+import { ApisixPlane } from '../../enforcement/dry-run/apisix-plane.ts'
 import { DryAws } from '../../enforcement/dry-run/dry-aws.ts'
 import { dryFetch, type HttpPlane } from '../../enforcement/dry-run/dry-fetch.ts'
 import { DryFile, recordReplaced } from '../../enforcement/dry-run/dry-file.ts'
@@ -85,6 +86,8 @@ function planeOf(kind: GatewayConfig['kind'], recorder: Recorder, loaded: () => 
       return new KongPlane(loaded)
     case 'apigee':
       return new ApigeePlane(recorder)
+    case 'apisix':
+      return new ApisixPlane(recorder)
     case 'keycloak':
       return new KeycloakPlane(recorder)
     default:

@@ -31,6 +31,8 @@ export interface HttpPlane {
   offline(asked: HttpAsked): HttpAnswer
   /** An address without what is secret in it. */
   shownUrl?(url: URL): string
+  /** Parsed JSON of a body without what is secret in it, beyond what is secret by the name of its field. */
+  shownBody?(body: unknown): unknown
 }
 
 const MAX_ANSWER_BYTES = 32 * 1_048_576
@@ -62,12 +64,17 @@ export function dryFetch(recorder: Recorder, plane: HttpPlane, real: typeof fetc
       method: asked.method,
       url: recorder.mask.url(plane.shownUrl?.(url) ?? url.href),
       headers: recorder.mask.headers(request.headers),
-      ...bodyOf(recorder, text, type),
+      ...bodyOf(recorder, shownText(plane, asked, text), type),
     })
     if (!isRead) return responseOf(plane.write(asked), Number.NaN)
     if (recorder.offline) return responseOf(plane.read(asked, plane.offline(asked), Number.NaN), Number.NaN)
     return through(await real(input, init), (answer, date) => plane.read(asked, answer, date))
   }
+}
+
+function shownText(plane: HttpPlane, { body }: HttpAsked, text: string | null): string | null {
+  const isJson = typeof body === 'object' && body !== null
+  return isJson && plane.shownBody !== undefined ? JSON.stringify(plane.shownBody(body)) : text
 }
 
 async function through(

@@ -8,15 +8,16 @@ import { parseRule } from './deny-list-store.ts'
 
 /**
  * What we write into the `labels` of a consumer, so that rules, their expiry and what is needed to restore are kept at
- * APISIX itself. A label holds 256 characters without white space (`schema_def.lua`), so the text is cut into several.
+ * APISIX itself. A label holds 64 characters without white space, 256 since 3.5 (`schema_def.lua`), so the text is cut
+ * into several.
  */
 
 /** Our owner mark: `GET /consumers?label=curfew` finds everything we hold. */
 export const OWNER_LABEL = 'curfew'
-const PART = /^curfew-\d\d$/
-const PART_LENGTH = 250
-/** 10 kB: what a whole list of names that stood in the place of ours may take. */
-const MAX_PARTS = 40
+const PART = /^curfew-\d{3}$/
+const PART_LENGTH = 60
+/** 12 kB: what a whole list of names that stood in the place of ours may take. */
+const MAX_PARTS = 200
 
 /** The plugins of a consumer that rules of ours are put into. */
 export type Slot = 'limit-count' | 'consumer-restriction'
@@ -53,7 +54,7 @@ export function labelsFor(marks: Marks): Readonly<Record<string, string>> {
     const what = 'what would have to be kept to restore the consumer is too long for its labels'
     throw new CurfewError('GATEWAY_UNSUPPORTED', `APISIX: ${what}; use the deny list`)
   }
-  const named = parts.map((part, i) => [`${OWNER_LABEL}-${String(i).padStart(2, '0')}`, part])
+  const named = parts.map((part, i) => [`${OWNER_LABEL}-${String(i).padStart(3, '0')}`, part])
   return { [OWNER_LABEL]: sealOf(text), ...Object.fromEntries(named) }
 }
 

@@ -4,7 +4,8 @@ import { Ajv } from 'ajv'
  * What APISIX takes as a consumer, as JSON Schema. Derived from apache/apisix at commit f519a0f04ccf (2026-08-20):
  * `apisix/schema_def.lua` (`consumer`, `labels_def`, `id_schema`, `plugin_injected_schema`),
  * `apisix/plugins/limit-count/init.lua`, `apisix/plugins/consumer-restriction.lua` and `apisix/admin/resource.lua`
- * (`check_forbidden_properties`). Plugins that enforcement does not touch are checked by their name only.
+ * (`check_forbidden_properties`); for `isOld` at the tag 3.2.0. Plugins that enforcement does not touch are checked by
+ * their name only.
  */
 
 const id = {
@@ -100,14 +101,19 @@ const plugins = {
   additionalProperties: false,
 }
 
-const consumer = {
+const consumer = (isOld: boolean) => ({
   type: 'object',
   properties: {
-    username: { type: 'string', minLength: 1, maxLength: 256, pattern: '^[a-zA-Z0-9_\\-]+$' },
+    username: {
+      type: 'string',
+      minLength: 1,
+      maxLength: isOld ? 100 : 256,
+      pattern: isOld ? '^[a-zA-Z0-9_]+$' : '^[a-zA-Z0-9_\\-]+$',
+    },
     desc: { type: 'string', maxLength: 256 },
     labels: {
       type: 'object',
-      additionalProperties: { type: 'string', pattern: '^\\S+$', minLength: 1, maxLength: 256 },
+      additionalProperties: { type: 'string', pattern: '^\\S+$', minLength: 1, maxLength: isOld ? 64 : 256 },
     },
     group_id: id,
     plugins,
@@ -115,15 +121,16 @@ const consumer = {
   required: ['username'],
   // `create_time` and `update_time` are in the schema, but forbidden in what a client writes.
   additionalProperties: false,
-}
+})
 
 const ajv = new Ajv({ allowUnionTypes: true, strict: false })
-const isConsumer = ajv.compile(consumer)
+const isConsumer = { old: ajv.compile(consumer(true)), now: ajv.compile(consumer(false)) }
 const arePlugins = ajv.compile(plugins)
 
 /** What is wrong with a consumer that is written; null for nothing. */
-export function consumerFault(body: unknown): string | null {
-  return isConsumer(body) ? null : ajv.errorsText(isConsumer.errors)
+export function consumerFault(body: unknown, isOld = false): string | null {
+  const matches = isConsumer[isOld ? 'old' : 'now']
+  return matches(body) ? null : ajv.errorsText(matches.errors)
 }
 
 /** The same of the plugins of a route, a service or a group. */

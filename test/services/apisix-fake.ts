@@ -12,8 +12,8 @@ interface Stored {
 }
 
 export interface FakeApisixOptions {
-  /** As releases that store what a plugin does not say. */
-  readonly fillsDefaults?: boolean
+  /** As releases before 3.5, with shorter labels; and as those that store what a plugin does not say. */
+  readonly isOld?: boolean
   /** `standalone`: one configuration as a whole; `none`: a data plane; `v2`: the answers of before version 3. */
   readonly admin?: 'v3' | 'v2' | 'standalone' | 'none'
 }
@@ -69,7 +69,8 @@ export class FakeApisix extends ControlPlaneServer {
 
   /** Stores an object as its owner would. */
   plant(kind: Kind, name: string, value: Row): void {
-    const fault = kind === 'consumers' ? consumerFault(value) : pluginsFault(value.plugins ?? {})
+    const fault =
+      kind === 'consumers' ? consumerFault(value, this.options.isOld) : pluginsFault(value.plugins ?? {})
     if (fault !== null) throw new Error(`fake APISIX: ${fault}`)
     this.store(`/apisix/${kind}/${name}`, value)
   }
@@ -139,7 +140,7 @@ export class FakeApisix extends ControlPlaneServer {
       body: { error_msg: `invalid configuration: ${message}` },
       headers: VERSION,
     })
-    const fault = consumerFault(body)
+    const fault = consumerFault(body, this.options.isOld)
     if (fault !== null) {
       this.violations.push(`PUT of a consumer: ${fault}`)
       return bad(fault)
@@ -163,7 +164,7 @@ export class FakeApisix extends ControlPlaneServer {
     const plugins = (wanted.plugins as Readonly<Record<string, Row>> | undefined) ?? null
     const filled = Object.entries(plugins ?? {}).map(([name, conf]) => [
       name,
-      this.options.fillsDefaults === true ? { ...APISIX_DEFAULTS[name], ...conf } : conf,
+      this.options.isOld === true ? { ...APISIX_DEFAULTS[name], ...conf } : conf,
     ])
     const value = {
       ...wanted,

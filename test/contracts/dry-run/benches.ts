@@ -114,7 +114,8 @@ export function writesIn(lines: readonly string[]): readonly string[] {
 function sameWords(line: string): string {
   return line
     .replace(/\/groups\/[^/ ]+/, '/groups/ID')
-    .replace(/("password":)"[^"]*"/g, '$1"***"')
+    .replace(/((?:redis_|")password":)"[^"]*"/g, '$1"***"')
+    .replace(/("key-auth":)(?:\{[^{}]*\}|"\*\*\*")/g, '$1"***"')
     .replace(/(\/keys\/)[^/? ]+/, '$1KEY')
     .replace(/(eyJ[\w-]+\.[\w-]+)\.[\w*-]+$/, '$1')
 }

@@ -23,6 +23,7 @@ import { FAKE_SECRET } from '../../services/keycloak-fake.ts'
 import { FAKE_USERS, fakeKeycloak } from '../../services/keycloak-rig.ts'
 import { FakeKong, type FakeKongOptions } from '../../services/kong-fake.ts'
 import { redisAvailable, startRedis } from '../../services/redis.ts'
+import { apisixCase } from './apisix-case.ts'
 import {
   asked,
   bytesOf,
@@ -370,6 +371,7 @@ export const DRY_CASES: readonly DryCase[] = [
   kongCase('Konnect', { controlPlane: CONTROL_PLANE }, { controlPlane: CONTROL_PLANE }),
   kongCase('a declarative file of Kong', {}, { database: 'off' }),
   apigeeCase,
+  apisixCase,
   awsCase,
   keycloakCase('log-out'),
   keycloakCase('switch-off'),
