@@ -4,6 +4,7 @@ import type { Rule } from '../../../enforcement/gateway.ts'
 import { ApisixGateway } from '../../../enforcement/gateways/apisix.ts'
 import { consumerFault } from '../../services/apisix-description.ts'
 import { FAKE_ADMIN_KEY, FakeApisix, type FakeApisixOptions } from '../../services/apisix-fake.ts'
+import { APISIX_ADMIN_URL, RealApisix } from '../../services/apisix-real.ts'
 import type { GatewayBench } from './gateway-contract.ts'
 import { gatewayContract } from './gateway-contract.ts'
 
@@ -32,6 +33,8 @@ const rules: Rule[] = [
   },
 ]
 
+const UPSTREAM = { type: 'roundrobin', nodes: { '127.0.0.1:9': 1 } }
+
 const fakes = new WeakMap<GatewayBench, FakeApisix>()
 
 async function make(options: FakeApisixOptions): Promise<GatewayBench> {
@@ -57,17 +60,22 @@ async function make(options: FakeApisixOptions): Promise<GatewayBench> {
   return bench
 }
 
+type Plant = (
+  kind: 'consumers' | 'consumer_groups' | 'routes' | 'services' | 'plugin_configs',
+  id: string,
+  value: Readonly<Record<string, unknown>>,
+) => void | Promise<void>
+
 /** A plugin in every place that hides another, on the callers that rules are about. */
-async function foreign(bench: GatewayBench): Promise<void> {
-  const apisix = fakes.get(bench)!
+async function plantForeign(plant: Plant): Promise<void> {
   const limit = (count: number, seconds: number, more: object = {}) => ({
     'limit-count': { count, time_window: seconds, ...more },
   })
-  apisix.plant('consumer_groups', 'partners', { id: 'partners', plugins: limit(30, 60) })
-  apisix.plant('routes', 'r1', { id: 'r1', uri: '/a', plugins: limit(4, 1) })
-  apisix.plant('services', 's1', { id: 's1', plugins: { 'key-auth': {}, ...limit(500, 3_600) } })
-  apisix.plant('plugin_configs', 'p1', { id: 'p1', plugins: limit(40, 60, { _meta: { disable: true } }) })
-  apisix.plant('consumers', CONSUMERS[0]!, {
+  await plant('consumer_groups', 'partners', { plugins: limit(30, 60) })
+  await plant('routes', 'r1', { uri: '/a', upstream: UPSTREAM, plugins: limit(4, 1) })
+  await plant('services', 's1', { plugins: { 'key-auth': {}, ...limit(500, 3_600) } })
+  await plant('plugin_configs', 'p1', { plugins: limit(40, 60, { _meta: { disable: true } }) })
+  await plant('consumers', CONSUMERS[0]!, {
     username: CONSUMERS[0]!,
     desc: 'orders',
     labels: { team: 'a', custom_id: '17' },
@@ -77,8 +85,8 @@ async function foreign(bench: GatewayBench): Promise<void> {
       'consumer-restriction': { type: 'route_id', whitelist: ['r1', 'r 2'], _meta: { priority: 3 } },
     },
   })
-  apisix.plant('consumers', CONSUMERS[1]!, { username: CONSUMERS[1]!, group_id: 'partners', labels: {} })
-  apisix.plant('consumers', CONSUMERS[2]!, {
+  await plant('consumers', CONSUMERS[1]!, { username: CONSUMERS[1]!, group_id: 'partners', labels: {} })
+  await plant('consumers', CONSUMERS[2]!, {
     username: CONSUMERS[2]!,
     plugins: {
       'consumer-restriction': {
@@ -87,8 +95,8 @@ async function foreign(bench: GatewayBench): Promise<void> {
       },
     },
   })
-  apisix.plant('consumers', CONSUMERS[3]!, { username: CONSUMERS[3]!, plugins: {} })
-  apisix.plant('consumers', 'bystander', {
+  await plant('consumers', CONSUMERS[3]!, { username: CONSUMERS[3]!, plugins: {} })
+  await plant('consumers', 'bystander', {
     username: 'bystander',
     labels: { 'curfew-ui': 'x', curfewish: 'y' },
   })
@@ -101,9 +109,12 @@ const shared = {
     ...rule('dec_no', 'revoke-token', 0),
     scope: { kind: 'token', iss: null, jti: 'j' } as const,
   },
-  foreign,
+  foreign: async (bench: GatewayBench) => {
+    const apisix = fakes.get(bench)!
+    await plantForeign((kind, id, value) => apisix.plant(kind, id, value))
+  },
   foreignState: async (bench: GatewayBench) =>
-    (fakes.get(bench)!.state() as readonly (readonly [string, unknown])[]).filter(
+    ((await bench.state()) as readonly (readonly [string, unknown])[]).filter(
       ([key]) => !CONSUMERS.some((name) => key === `/apisix/consumers/${name}`),
     ),
 }
@@ -114,6 +125,48 @@ gatewayContract({
   make: () => make({ isOld: true }),
   ...shared,
 })
+
+if (APISIX_ADMIN_URL !== undefined) {
+  const url = APISIX_ADMIN_URL
+  const reals = new WeakMap<GatewayBench, RealApisix>()
+  gatewayContract({
+    name: 'a real APISIX',
+    ...shared,
+    make: async () => {
+      const apisix = new RealApisix(url)
+      await apisix.start()
+      for (const username of CONSUMERS)
+        await apisix.plant('consumers', username, {
+          username,
+          plugins: { 'key-auth': { key: `k-${username}` } },
+        })
+      const bench: GatewayBench = {
+        adapter: apisix.gateway('apisix'),
+        other: apisix.gateway('apisix-2'),
+        calls: () => apisix.calls,
+        failures: ['refused'],
+        fail: async (failure) => {
+          apisix.isDown = failure !== null
+        },
+        state: () => apisix.state(),
+        close: () => apisix.stop(),
+      }
+      reals.set(bench, apisix)
+      return bench
+    },
+    foreign: async (bench) => {
+      const apisix = reals.get(bench)!
+      // Before 3.11 a consumer that has plugins has to have one that authenticates.
+      await plantForeign((kind, id, value) => {
+        if (kind !== 'consumers') return apisix.plant(kind, id, value)
+        return apisix.plant(kind, id, {
+          ...value,
+          plugins: { 'key-auth': { key: `k-${id}` }, ...(value.plugins as object) },
+        })
+      })
+    },
+  })
+}
 
 describe('the stand-in for APISIX', () => {
   it.each([
