@@ -15,11 +15,9 @@ interface ForwardAuth {
   readonly status_on_error: number
 }
 
-/** A gateway on loopback that asks for each call as APISIX does. */
-export interface ForwardAuthStandIn {
+/** A gateway on loopback that asks for each call. */
+export interface AskingGateway {
   readonly url: string
-  /** What was asked: the request line, then names and values in turn. */
-  readonly asked: readonly (readonly string[])[]
   stop(): Promise<void>
 }
 
@@ -29,10 +27,12 @@ interface Told {
   readonly body: Buffer
 }
 
-/** The plugin as `samples/gateways/apisix.json` configures it. */
-async function shipped(): Promise<ForwardAuth> {
+/** `samples/gateways/apisix.json` with the endpoint at another port. */
+export async function shippedForwardAuth(
+  decidePort: number,
+): Promise<{ readonly plugins: { readonly 'forward-auth': ForwardAuth } }> {
   const text = await readFile(new URL('../../samples/gateways/apisix.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { plugins: { 'forward-auth': ForwardAuth } }).plugins['forward-auth']
+  return JSON.parse(text.replace('127.0.0.1:8742', `127.0.0.1:${decidePort}`))
 }
 
 /**
@@ -43,14 +43,11 @@ async function shipped(): Promise<ForwardAuth> {
 export async function startForwardAuthStandIn(ports: {
   readonly decide: number
   readonly app: number
-}): Promise<ForwardAuthStandIn> {
-  const plugin = await shipped()
-  const conf = { ...plugin, uri: plugin.uri.replace(':8742', `:${ports.decide}`) }
-  const asked: (readonly string[])[] = []
+}): Promise<AskingGateway> {
+  const conf = (await shippedForwardAuth(ports.decide)).plugins['forward-auth']
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (valuesOf(request, 'authorization').length > 1) return end(response, 400)
     const headers = question(conf, request)
-    asked.push([`${conf.request_method} ${new URL(conf.uri).pathname}`, ...headers])
     const answer = await ask(conf.uri, conf.request_method, headers, conf.timeout).catch(() => null)
     if (answer === null && !conf.allow_degradation) return end(response, conf.status_on_error)
     if (answer !== null && answer.status >= 300)
@@ -71,7 +68,7 @@ export async function startForwardAuthStandIn(ports: {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   }
-  return { url: `http://127.0.0.1:${port}`, asked, stop }
+  return { url: `http://127.0.0.1:${port}`, stop }
 }
 
 /** In the order of no particular table of Lua: each name once. */

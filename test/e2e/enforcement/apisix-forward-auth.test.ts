@@ -1,5 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { createServer, request as httpRequest, type Server } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -9,7 +15,12 @@ import { wallTime } from '../../../core/time.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import { DenyList } from '../../../enforcement/gateways/deny-list.ts'
 import { MemoryDenyStore } from '../../../enforcement/gateways/deny-list-store.ts'
-import { type ForwardAuthStandIn, startForwardAuthStandIn } from '../../services/apisix-forward-auth.ts'
+import {
+  type AskingGateway,
+  shippedForwardAuth,
+  startForwardAuthStandIn,
+} from '../../services/apisix-forward-auth.ts'
+import { APISIX_ADMIN_URL, APISIX_URL, RealApisix } from '../../services/apisix-real.ts'
 
 const ISSUER = 'https://idp.test/realm'
 const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true })
@@ -21,18 +32,59 @@ const until = wallTime(Date.now() + 3_600_000)
 let app: Server
 let reached: (readonly string[])[]
 let endpoint: OpenedEndpoint
-let gateway: ForwardAuthStandIn
+let question: Server
+/** What the endpoint was asked: the request line, then names and values in turn. */
+let asked: (readonly string[])[]
+let gateway: AskingGateway
 let denyList: DenyList
 
-beforeEach(async () => {
+const portOf = (server: Server) => (server.address() as AddressInfo).port
+
+async function listening(handle: (request: IncomingMessage, reply: ServerResponse) => void): Promise<Server> {
+  const server = createServer(handle)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return server
+}
+
+async function ended(server: Server): Promise<void> {
+  if (!server.listening) return
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
+
+/** Passes a question on as it came. */
+function passOn(request: IncomingMessage, reply: ServerResponse): void {
+  asked.push([`${request.method} ${request.url}`, ...request.rawHeaders])
+  const url = `http://127.0.0.1:${endpoint.port}${request.url}`
+  httpRequest(url, { method: request.method, headers: request.rawHeaders, agent: false }, (answer) => {
+    reply.writeHead(answer.statusCode ?? 0, answer.rawHeaders)
+    answer.pipe(reply)
+  })
+    .on('error', () => reply.destroy())
+    .end()
+}
+
+async function startReal(decidePort: number, appPort: number): Promise<AskingGateway> {
+  const apisix = new RealApisix(APISIX_ADMIN_URL ?? '')
+  await apisix.start()
+  await apisix.plant('global_rules', 'curfew', { ...(await shippedForwardAuth(decidePort)) })
+  const upstream = { type: 'roundrobin', nodes: { [`127.0.0.1:${appPort}`]: 1 } }
+  await apisix.plant('routes', 'r1', { uri: '/*', upstream })
+  for (let tries = 0; (await fetch(APISIX_URL)).status !== 401; tries++) {
+    if (tries > 500) throw new Error('the rule is not in force')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return { url: APISIX_URL, stop: () => apisix.stop() }
+}
+
+async function setUp(start: (decidePort: number, appPort: number) => Promise<AskingGateway>): Promise<void> {
   reached = []
-  app = createServer((request, reply) => {
+  asked = []
+  app = await listening((request, reply) => {
     if (request.url === '/jwks.json') return reply.end(KEY_SET)
     reached.push(request.rawHeaders)
     return reply.end('orders')
   })
-  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
-  const { port } = app.address() as AddressInfo
   denyList = new DenyList({
     name: 'deny',
     store: new MemoryDenyStore(),
@@ -43,7 +95,7 @@ beforeEach(async () => {
   await denyList.refresh(never)
   const shipped = await readFile(new URL('../../../samples/gateways/curfew.yaml', import.meta.url), 'utf8')
   const text = shipped
-    .replace('https://idp.example/jwks.json', `http://127.0.0.1:${port}/jwks.json`)
+    .replace('https://idp.example/jwks.json', `http://127.0.0.1:${portOf(app)}/jwks.json`)
     .replace('https://idp.example', ISSUER)
     .replace('127.0.0.1:8742', '127.0.0.1:0')
     .replace('# addressHeader', 'addressHeader')
@@ -52,15 +104,18 @@ beforeEach(async () => {
   const opened = await openEndpoint({ config: loaded.config, clock, answered: () => undefined }, denyList)
   if (opened === null) throw new Error('no endpoint')
   endpoint = opened
-  gateway = await startForwardAuthStandIn({ decide: endpoint.port, app: port })
-})
+  question = await listening(passOn)
+  gateway = await start(portOf(question), portOf(app))
+  asked.length = 0
+  reached.length = 0
+}
 
-afterEach(async () => {
+async function tearDown(): Promise<void> {
   await gateway.stop()
   await endpoint.close()
-  app.closeAllConnections()
-  await new Promise((resolve) => app.close(resolve))
-})
+  await ended(question)
+  await ended(app)
+}
 
 function token(sub: string, jti: string): Promise<string> {
   const now = Math.floor(Date.now() / 1_000)
@@ -108,7 +163,19 @@ function call(
 const bearer = async (sub: string, jti: string) => ['authorization', `Bearer ${await token(sub, jti)}`]
 const status = async (headers: readonly string[], from?: string) => (await call(headers, from)).status
 
-describe('forward-auth of APISIX as samples/gateways/apisix.json configures it', { timeout: 60_000 }, () => {
+const GATEWAYS = [
+  {
+    name: 'a stand-in',
+    start: (decide: number, application: number) => startForwardAuthStandIn({ decide, app: application }),
+    isHere: true,
+  },
+  { name: 'a real APISIX', start: startReal, isHere: APISIX_ADMIN_URL !== undefined },
+].filter(({ isHere }) => isHere)
+
+describe.each(GATEWAYS)('samples/gateways/apisix.json at $name', { timeout: 60_000 }, ({ start }) => {
+  beforeEach(() => setUp(start))
+  afterEach(tearDown)
+
   it('throttles, revokes, and lets pass again', async () => {
     const own = await bearer('alice', 'a-1')
     expect(await status(own)).toBe(200)
@@ -131,8 +198,9 @@ describe('forward-auth of APISIX as samples/gateways/apisix.json configures it',
     const own = await bearer('alice', 'a-1')
     const claims = ['x-curfew-client', '198.51.100.7', 'x-forwarded-for', '198.51.100.7', 'cookie', 'a=b']
     await call([...own, ...claims])
-    const [line, ...headers] = gateway.asked[0]!
-    const names = headers.filter((_, i) => i % 2 === 0)
+    const [line, ...headers] = asked[0]!
+    // How long a connection lives is the transport's business.
+    const names = headers.filter((name, i) => i % 2 === 0 && name !== 'Connection')
     expect(line).toBe('GET /decide')
     expect(new Set(names).size).toBe(names.length)
     expect(names.sort()).toEqual([
@@ -182,7 +250,7 @@ describe('forward-auth of APISIX as samples/gateways/apisix.json configures it',
   })
 
   it('lets nobody pass while the endpoint is gone', async () => {
-    await endpoint.close()
+    await ended(question)
     expect(await status(await bearer('alice', 'a-1'))).toBe(503)
     expect(reached).toEqual([])
   })
