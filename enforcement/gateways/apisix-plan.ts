@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { CurfewError } from '../../core/errors.ts'
+import { hashOf } from '../../core/hash.ts'
 import type { Rule } from '../gateway.ts'
 import { isRecord } from './answer-shape.ts'
 import type { ApisixRow } from './apisix-client.ts'
@@ -136,17 +137,38 @@ function heldIn(
   rules: readonly Rule[],
   replaced: readonly ApisixRow[],
 ): { readonly conf: ApisixRow; readonly marks: SlotMarks } {
-  const wanted = slot === 'limit-count' ? throttling(rules, owners, replaced) : refusing(rules)
+  const isLimit = slot === 'limit-count'
+  const wanted = isLimit ? throttling(rules, owners, replaced) : refusing(rules)
   if (owners === null) {
-    const counting = slot === 'limit-count' ? countingLike(replaced) : {}
-    return { conf: { ...counting, ...withFields({}, wanted) }, marks: { set: present(wanted), was: null } }
+    const conf = { ...(isLimit ? countingLike(replaced) : {}), ...present(wanted) }
+    const group = isLimit ? groupOf(conf) : {}
+    return { conf: { ...conf, ...group }, marks: { set: { ...present(wanted), ...group }, was: null } }
   }
   const all = { ...wanted, ...awake(owners) }
-  const set = Object.fromEntries(
-    Object.entries(all).filter(([field, value]) => !isDeepStrictEqual(owners[field] ?? null, value)),
-  )
+  const set = {
+    ...Object.fromEntries(
+      Object.entries(all).filter(([field, value]) => !isDeepStrictEqual(owners[field] ?? null, value)),
+    ),
+    ...(isLimit ? groupOf(withFields(owners, all)) : {}),
+  }
   const was = Object.fromEntries(Object.keys(set).map((field) => [field, owners[field] ?? null]))
   return { conf: withFields(owners, set), marks: { set, was } }
+}
+
+/**
+ * Counts the calls of all routes together: before 3.15 a consumer has a counter for each route otherwise, and as many
+ * times its limit. Whatever is in one group must be equal, so the group is named for what it says.
+ */
+function groupOf(conf: ApisixRow): Fields {
+  const { group: _group, ...rest } = conf
+  return { group: `curfew-${hashOf('apisix-group', canonical(rest)).slice(0, 32)}` }
+}
+
+/** The same text for the same JSON, whatever the order of its fields. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_field, inner: unknown) =>
+    isRecord(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  )
 }
 
 function refusing(rules: readonly Rule[]): Fields {
@@ -175,7 +197,6 @@ function throttling(
     key: 'consumer_name',
     key_type: 'var',
     rejected_code: 429,
-    group: null,
     rules: null,
   }
 }

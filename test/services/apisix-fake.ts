@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { APISIX_DEFAULTS, consumerFault, pluginsFault } from './apisix-description.ts'
 import { type Answered, type Asked, ControlPlaneServer, type JsonAnswer } from './control-plane-server.ts'
 import { InjectedFaults, type Refusal } from './injected-faults.ts'
@@ -49,6 +50,7 @@ export class FakeApisix extends ControlPlaneServer {
     },
   })
   private readonly options: FakeApisixOptions
+  private readonly groups = new Map<string, Row>()
   private revision = 100
   private seconds = 1_700_000_000
 
@@ -72,6 +74,9 @@ export class FakeApisix extends ControlPlaneServer {
     const fault =
       kind === 'consumers' ? consumerFault(value, this.options.isOld) : pluginsFault(value.plugins ?? {})
     if (fault !== null) throw new Error(`fake APISIX: ${fault}`)
+    // As after a restart, which forgets what a group said.
+    const conf = groupedLimit(value)
+    if (conf !== null) this.groups.set(conf.group, conf)
     this.store(`/apisix/${kind}/${name}`, value)
   }
 
@@ -149,6 +154,7 @@ export class FakeApisix extends ControlPlaneServer {
     if (name !== undefined && name !== value.username) return bad('wrong username')
     if (value.group_id !== undefined && !this.objects.has(`/apisix/consumer_groups/${value.group_id}`))
       return bad('failed to fetch consumer group info')
+    if (this.mismatches(value)) return bad('group conf mismatched')
     const key = `/apisix/consumers/${value.username}`
     const before = this.objects.get(key)
     const stored = this.store(key, value)
@@ -157,6 +163,15 @@ export class FakeApisix extends ControlPlaneServer {
       else this.objects.set(key, before)
     }
     return { status: before === undefined ? 201 : 200, body: { key, value: stored.value }, headers: VERSION }
+  }
+
+  /** Whatever names one group of `limit-count` must be equal (`check_schema` in limit-count/init.lua). */
+  private mismatches(value: Row): boolean {
+    const conf = groupedLimit(value)
+    if (conf === null) return false
+    const first = this.groups.get(conf.group) ?? conf
+    this.groups.set(conf.group, first)
+    return !isDeepStrictEqual(first, conf)
   }
 
   private store(key: string, wanted: Row): Stored {
@@ -177,4 +192,12 @@ export class FakeApisix extends ControlPlaneServer {
     this.objects.set(key, structuredClone(row))
     return row
   }
+}
+
+/** The `limit-count` of a group, with what it does not say; null for one without a group. */
+function groupedLimit({ plugins }: Row): (Row & { readonly group: string }) | null {
+  const conf = (plugins as Readonly<Record<string, Row>> | undefined)?.['limit-count']
+  return typeof conf?.group === 'string'
+    ? { ...APISIX_DEFAULTS['limit-count'], ...conf, group: conf.group }
+    : null
 }

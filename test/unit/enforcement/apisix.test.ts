@@ -117,6 +117,7 @@ describe('a throttle at APISIX', () => {
       key: 'consumer_name',
       key_type: 'var',
       rejected_code: 429,
+      group: expect.stringMatching(/^curfew-[0-9a-f]{32}$/),
     })
     expect(apisix.consumer('orders')?.labels).toMatchObject({
       curfew: expect.stringMatching(/^1-[0-9a-f]{16}$/),
@@ -173,9 +174,25 @@ describe('a throttle at APISIX', () => {
       key: 'consumer_name',
       key_type: 'var',
       rejected_code: 429,
+      group: expect.stringMatching(/^curfew-/),
     })
     // What is secret stays out of the labels.
     expect(JSON.stringify(apisix.consumer('orders')?.labels)).not.toContain('canary')
+  })
+
+  it('counts all routes together, in a group of nothing but its equals', async () => {
+    const { apisix, gateway, plugin } = await started()
+    apisix.plant('consumers', 'billing', { username: 'billing' })
+    const principal = { kind: 'consumer', id: 'billing', label: 'billing', verified: true } as const
+    await gateway.put(throttle, never)
+    await gateway.put({ ...throttle, id: 'dec_o', scope: { kind: 'principal', principal } }, never)
+    const other = apisix.consumer('billing')?.plugins as Record<string, object>
+    const first = plugin('limit-count')
+    expect(other['limit-count']).toEqual(first)
+    await gateway.put({ ...throttle, limit: { requests: 11, windowSeconds: 60 } }, never)
+    expect(plugin('limit-count')?.group).not.toBe(first?.group)
+    await gateway.put(throttle, never)
+    expect(plugin('limit-count')).toEqual(first)
   })
 
   it('shares its plugin with another, the stricter one first', async () => {
