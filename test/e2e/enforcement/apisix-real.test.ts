@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,12 +9,14 @@ import type { ApisixGateway } from '../../../enforcement/gateways/apisix.ts'
 import { APISIX_ADMIN_URL, APISIX_URL, RealApisix } from '../../services/apisix-real.ts'
 
 const never = new AbortController().signal
+/** APISIX goes on counting for the rest of a window, also for a consumer that was made anew. */
+const ORDERS = `orders_${randomUUID().replaceAll('-', '_')}`
 const until = wallTime(Date.now() + 3_600_000)
 /** How long a change may take to be in force in a node of its own; far below what the adapter promises. */
 const SOON_MS = 5_000
 
 function rule(id: string, action: Rule['action'], limit: Rule['limit'] = null): Rule {
-  const principal = { kind: 'consumer', id: 'orders', label: 'orders', verified: true } as const
+  const principal = { kind: 'consumer', id: ORDERS, label: 'orders', verified: true } as const
   return { id, action, scope: { kind: 'principal', principal }, limit, until }
 }
 
@@ -33,12 +36,12 @@ describe.runIf(APISIX_ADMIN_URL !== undefined)('calls through a real APISIX', { 
     await apisix.plant('routes', 'r1', { uri: '/v1/*', upstream, plugins: { 'key-auth': {} } })
     const strict = { 'key-auth': {}, 'limit-count': { count: 3, time_window: 600, rejected_code: 429 } }
     await apisix.plant('routes', 'r2', { uri: '/strict/*', upstream, plugins: strict })
-    for (const username of ['orders', 'billing'])
+    for (const username of [ORDERS, 'billing'])
       await apisix.plant('consumers', username, {
         username,
         plugins: { 'key-auth': { key: `k-${username}` } },
       })
-    await becomes('orders', 200)
+    await becomes(ORDERS, 200)
     await becomes('billing', 200)
   })
 
@@ -67,15 +70,15 @@ describe.runIf(APISIX_ADMIN_URL !== undefined)('calls through a real APISIX', { 
   it('throttles, blocks, and lets pass again; nobody else notices', async () => {
     const before = await apisix.state()
     await gateway.put(rule('dec_t', 'throttle', { requests: 2, windowSeconds: 600 }), never)
-    const throttled = await becomes('orders', 429)
+    const throttled = await becomes(ORDERS, 429)
     expect(await call('billing')).toBe(200)
     await gateway.put(rule('dec_b', 'block'), never)
-    const blocked = await becomes('orders', 403)
+    const blocked = await becomes(ORDERS, 403)
     expect(await call('billing')).toBe(200)
     await gateway.remove('dec_b', never)
-    await becomes('orders', 429)
+    await becomes(ORDERS, 429)
     await gateway.remove('dec_t', never)
-    const released = await becomes('orders', 200)
+    const released = await becomes(ORDERS, 200)
     expect(await apisix.state()).toEqual(before)
     console.info(
       `APISIX: in force after the write: throttle ${throttled.toFixed(0)} ms, block ${blocked.toFixed(0)} ms, release ${released.toFixed(0)} ms`,
@@ -86,23 +89,23 @@ describe.runIf(APISIX_ADMIN_URL !== undefined)('calls through a real APISIX', { 
     const count = 100
     await gateway.put(rule('dec_t', 'throttle', { requests: count, windowSeconds: 600 }), never)
     // The rule has taken the place of the route's own limit once the whole consumer is limited.
-    await becomes('orders', 429)
-    expect(await call('orders', '/strict/1')).toBe(429)
-    expect((await apisix.state()).find(([key]) => key.endsWith('/orders'))?.[1]).toMatchObject({
+    await becomes(ORDERS, 429)
+    expect(await call(ORDERS, '/strict/1')).toBe(429)
+    expect((await apisix.state()).find(([key]) => key.endsWith(`/${ORDERS}`))?.[1]).toMatchObject({
       plugins: { 'limit-count': { count: 3, time_window: 600 } },
     })
   })
 
   it('blocks a consumer that has a restriction of its own', async () => {
     const own = { type: 'route_id', whitelist: ['r1', 'r2'] }
-    const plugins = { 'key-auth': { key: 'k-orders' }, 'consumer-restriction': own }
-    await apisix.plant('consumers', 'orders', { username: 'orders', plugins })
+    const plugins = { 'key-auth': { key: `k-${ORDERS}` }, 'consumer-restriction': own }
+    await apisix.plant('consumers', ORDERS, { username: ORDERS, plugins })
     const before = await apisix.state()
     await gateway.put(rule('dec_k', 'revoke-credential'), never)
-    await becomes('orders', 403)
-    expect(await call('orders', '/strict/1')).toBe(403)
+    await becomes(ORDERS, 403)
+    expect(await call(ORDERS, '/strict/1')).toBe(403)
     await gateway.remove('dec_k', never)
-    await becomes('orders', 200)
+    await becomes(ORDERS, 200)
     expect(await apisix.state()).toEqual(before)
   })
 
@@ -111,14 +114,14 @@ describe.runIf(APISIX_ADMIN_URL !== undefined)('calls through a real APISIX', { 
       'limit-count': { count: 4, time_window: 600, rejected_code: 429, key: 'consumer_name' },
     }
     await apisix.plant('consumer_groups', 'g', { plugins })
-    const consumer = { username: 'orders', group_id: 'g', plugins: { 'key-auth': { key: 'k-orders' } } }
-    await apisix.plant('consumers', 'orders', consumer)
+    const consumer = { username: ORDERS, group_id: 'g', plugins: { 'key-auth': { key: `k-${ORDERS}` } } }
+    await apisix.plant('consumers', ORDERS, consumer)
     const before = await apisix.state()
     await gateway.put(rule('dec_t', 'throttle', { requests: 90, windowSeconds: 600 }), never)
-    expect((await apisix.state()).find(([key]) => key.endsWith('/orders'))?.[1]).toMatchObject({
+    expect((await apisix.state()).find(([key]) => key.endsWith(`/${ORDERS}`))?.[1]).toMatchObject({
       plugins: { 'limit-count': { count: 4, time_window: 600 } },
     })
-    await becomes('orders', 429)
+    await becomes(ORDERS, 429)
     await gateway.remove('dec_t', never)
     expect(await apisix.state()).toEqual(before)
   })

@@ -17,11 +17,13 @@ describe('secrets in what a dry run shows', () => {
     const headers = new Headers({
       authorization: 'Bearer short',
       'kong-admin-token': 'x',
+      'x-api-key': 'y',
       accept: 'text/plain',
     })
     expect(mask.headers(headers)).toEqual({
       authorization: '***',
       'kong-admin-token': '***',
+      'x-api-key': '***',
       accept: 'text/plain',
     })
   })
