@@ -181,8 +181,9 @@ export class ApisixClient {
   private async notAdmin(stop: AbortSignal): Promise<CurfewError> {
     const { name } = this.options
     const whole = await this.fetched('GET', '/configs', null, stop)
+    // Whatever else it says of that path, it knows it; with another key it is a 401.
     const what =
-      whole.status === 200
+      whole.status !== 404
         ? `APISIX runs in standalone mode: its configuration comes as one file from elsewhere, and rules written to it would be lost. ${ELSEWHERE}`
         : 'there is no Admin API of APISIX: `adminUrl` is where `deployment.admin.admin_listen` says, and a data plane or the standalone mode has none'
     return new CurfewError('GATEWAY_UNSUPPORTED', `${name}: ${what}`)

@@ -95,12 +95,12 @@ export class FakeApisix extends ControlPlaneServer {
       return { status: this.status, body: { error_msg: 'no' }, headers: { 'retry-after': '7' } }
     const { admin = 'v3' } = this.options
     if (admin === 'none') return { status: 404, body: { error_msg: '404 Route Not Found' } }
+    // Nothing else leads anywhere, whatever the key.
+    if (admin === 'standalone' && url.pathname !== '/apisix/admin/configs') return { status: 404, body: null }
     if (headers['x-api-key'] !== FAKE_ADMIN_KEY)
       return { status: 401, body: { error_msg: 'failed to check token', description: 'wrong apikey' } }
     if (admin === 'standalone')
-      return url.pathname === '/apisix/admin/configs'
-        ? { status: 200, body: { consumers_conf_version: 0, routes_conf_version: 0 } }
-        : { status: 404, body: null }
+      return { status: 200, body: { consumers_conf_version: 0, routes_conf_version: 0 } }
     this.before(asked)
     return this.faults.respond(
       `${method} ${url.pathname}`,

@@ -157,6 +157,12 @@ describe('an APISIX that cannot be written to', () => {
     await expect(gateway.remove('dec_b', never)).rejects.toMatchObject({ code })
   })
 
+  it('in standalone mode is told whatever the key', async () => {
+    const { apisix } = await started({ admin: 'standalone' })
+    const gateway = new ApisixGateway({ name: 'edge', adminUrl: apisix.url, adminKey: 'another' })
+    await expect(gateway.list(never)).rejects.toThrow(/standalone mode/)
+  })
+
   it('with a wrong key says what APISIX says, and not the key', async () => {
     const { apisix } = await started()
     const gateway = new ApisixGateway({ name: 'edge', adminUrl: apisix.url, adminKey: 'canary-wrong' })
