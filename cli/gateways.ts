@@ -6,6 +6,7 @@ import { createAwsGateways } from '../enforcement/gateways/aws.ts'
 import { CallBudget } from '../enforcement/gateways/aws-budget.ts'
 import { createHaproxyGateways } from '../enforcement/gateways/haproxy.ts'
 import { KongGateway } from '../enforcement/gateways/kong.ts'
+import { TykGateway } from '../enforcement/gateways/tyk.ts'
 import { nearest } from './config/nearest.ts'
 import { shown } from './config/problem.ts'
 import type { Config } from './config/schema.ts'
@@ -101,6 +102,11 @@ function adaptersOf(
       const { name, adminUrl, adminKey } = gateway
       const key = adminKey?.reveal() ?? null
       return [new ApisixGateway({ name, adminUrl: new URL(adminUrl), adminKey: key, fetch: edges.fetch })]
+    }
+    case 'tyk': {
+      const { adminUrl, secret, ...rest } = gateway
+      const at = { adminUrl: new URL(adminUrl), secret: secret.reveal(), fetch: edges.fetch }
+      return [new TykGateway({ ...rest, ...at })]
     }
     case 'keycloak':
       return [keycloakGateway(gateway, edges)]

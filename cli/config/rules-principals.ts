@@ -13,6 +13,7 @@ const KNOWS: Readonly<Partial<Record<GatewayKind, string>>> = {
   caep: 'sub',
   kong: 'consumer',
   apisix: 'consumer',
+  tyk: 'key',
 }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

@@ -5,6 +5,7 @@ import type { Problem, Reporter } from './problem.ts'
 import { checkApisix } from './rules-apisix.ts'
 import { checkIdentity } from './rules-identity.ts'
 import { checkPrincipals } from './rules-principals.ts'
+import { checkTyk } from './rules-tyk.ts'
 import type { Config } from './schema.ts'
 
 /** No planned work lasts longer without being planned again. */
@@ -198,6 +199,7 @@ function checkEnforcement(config: Config, report: Reporter): void {
   checkApigee(config, report)
   checkIdentity(config, report)
   checkApisix(config, report)
+  checkTyk(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
     if (gateway.kind !== 'kong') continue
     const path = `enforcement.gateways[${i}]`

@@ -3,6 +3,7 @@ import { apisixSection } from './schema-apisix.ts'
 import { envelopesSection } from './schema-envelopes.ts'
 import { caepSection, gatewayIds, keycloakSection, userPoolSection } from './schema-identity.ts'
 import { count, kebabName, secret, section, url } from './schema-parts.ts'
+import { tykSection } from './schema-tyk.ts'
 
 const haproxy = section(
   {
@@ -277,7 +278,17 @@ export const enforcementSchema = section(
         'Folder of latches (`curfew panic`, `curfew resume`) and of the record that tells a first start from a lost store. On the machine that enforces, never on a disk that is thrown away with the store. Relative to the folder Curfew is started in.',
     }),
     gateways: Type.Array(
-      Type.Union([haproxy, kong, aws, apigee, apisixSection, keycloakSection, caepSection, decision]),
+      Type.Union([
+        haproxy,
+        kong,
+        aws,
+        apigee,
+        apisixSection,
+        tykSection,
+        keycloakSection,
+        caepSection,
+        decision,
+      ]),
       {
         default: [],
         maxItems: 64,

@@ -13,6 +13,7 @@ import { KeycloakPlane } from '../../enforcement/dry-run/keycloak-plane.ts'
 import { KongPlane } from '../../enforcement/dry-run/kong-plane.ts'
 import { receiverPlane } from '../../enforcement/dry-run/receiver-plane.ts'
 import type { Recorder } from '../../enforcement/dry-run/recorder.ts'
+import { TykPlane } from '../../enforcement/dry-run/tyk-plane.ts'
 import type { GatewayAdapter } from '../../enforcement/gateway.ts'
 import { awsService } from '../../enforcement/gateways/aws-sdk.ts'
 import type { DenyList } from '../../enforcement/gateways/deny-list.ts'
@@ -88,6 +89,8 @@ function planeOf(kind: GatewayConfig['kind'], recorder: Recorder, loaded: () => 
       return new ApigeePlane(recorder)
     case 'apisix':
       return new ApisixPlane(recorder)
+    case 'tyk':
+      return new TykPlane(recorder)
     case 'keycloak':
       return new KeycloakPlane(recorder)
     default:

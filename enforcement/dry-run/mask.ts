@@ -2,7 +2,7 @@
 export const HIDDEN = '***'
 
 const SECRET_HEADERS =
-  /^(authorization|proxy-authorization|cookie|kong-admin-token|x-api-key|x-amz-security-token)$/i
+  /^(authorization|proxy-authorization|cookie|kong-admin-token|x-api-key|x-tyk-authorization|x-amz-security-token)$/i
 const SECRET_FIELDS =
   /^(.*_)?(password|secret|passphrase|private_?key|access_token|refresh_token|id_token|client_assertion)$/i
 /** A shorter text stands in too many words to be taken out wherever it occurs; headers are hidden by their name. */

@@ -37,6 +37,7 @@ import {
   writesOf,
 } from './benches.ts'
 import { CLOCK, type DryCase } from './dry-run-contract.ts'
+import { tykCase } from './tyk-case.ts'
 
 const CONSUMER = '6f1e2d3c-1111-4111-8111-111111111111'
 const CONTROL_PLANE = '9e9e9e9e-2222-4222-8222-222222222222'
@@ -372,6 +373,7 @@ export const DRY_CASES: readonly DryCase[] = [
   kongCase('a declarative file of Kong', {}, { database: 'off' }),
   apigeeCase,
   apisixCase,
+  tykCase,
   awsCase,
   keycloakCase('log-out'),
   keycloakCase('switch-off'),
