@@ -50,7 +50,7 @@ export function withRules(
   const slots: Partial<Record<Slot, readonly Change[]>> = { ...marks?.slots }
   let next = session
   for (const slot of SLOTS.filter((one) => touched.some((rule) => slotOf(rule) === one))) {
-    next = givenBack(key, next, slot, slots[slot] ?? [])
+    next = givenBack(key, next, slots[slot] ?? [])
     const wanted = rules.filter((one) => slotOf(one) === slot)
     const changes = wanted.length === 0 ? [] : changesFor(slot, next, wanted, countsInRedis)
     for (const { path, set } of changes) next = withValue(next, path, set)
@@ -103,15 +103,13 @@ function changeTo(session: TykRow, path: Change['path'], set: Change['set']): Ch
 }
 
 /** A session as its owner left it. What is gone together with its API needs nothing. */
-function givenBack(key: string, session: TykRow, slot: Slot, changes: readonly Change[]): TykRow {
+function givenBack(key: string, session: TykRow, changes: readonly Change[]): TykRow {
   const there = changes.filter(({ path }) => valueAt(session, path.slice(0, -1)) !== undefined)
   const edited = there.find((change) => !isStill(session, change))
   if (edited !== undefined) {
-    const what = `${edited.path.join('.')} of key ${tykKeyId(key)} was edited while it held a rule of ours`
-    throw new CurfewError(
-      'GATEWAY_CONFLICT',
-      `Tyk: ${slot === 'rates' ? 'a rate: ' : ''}${what}; it is left as it is, remove meta_data.curfew of the key to settle it`,
-    )
+    const what = `${edited.path.join('.')} was edited while it held a rule of ours`
+    const todo = `it is left as it is, remove meta_data.curfew of key ${tykKeyId(key)} to settle it`
+    throw new CurfewError('GATEWAY_CONFLICT', `Tyk: ${what}; ${todo}`)
   }
   return there.reduce((given, { path, was }) => withValue(given, path, was), session)
 }

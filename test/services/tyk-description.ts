@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 
 /** Tyk's official description of its gateway API (5.14.0, MPL-2.0), trimmed, kept beside the repository. */
 const FILE = join(
@@ -40,9 +40,12 @@ export function tykDescription(): TykDescription | null {
   // An unknown field is a misspelt one.
   inline.components.schemas.SessionState.additionalProperties = false
   ajv.addSchema(inline, 'tyk')
+  const compiled = new Map<object, ValidateFunction>()
   const wrong = (schema: object, value: unknown, what: string): string | null => {
-    const rooted = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"tyk#/'))
-    return ajv.validate(rooted, value) ? null : `${what}: ${ajv.errorsText(ajv.errors)}`
+    const rooted = () => JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"tyk#/'))
+    const validate = compiled.get(schema) ?? ajv.compile(rooted())
+    compiled.set(schema, validate)
+    return validate(value) ? null : `${what}: ${ajv.errorsText(validate.errors)}`
   }
   const operationOf = (method: string, url: URL): Operation | undefined =>
     paths[templateOf(url)]?.[method.toLowerCase()]

@@ -188,7 +188,7 @@ describe('answers of Tyk that are not to be believed', () => {
   })
 })
 
-describe('names that an attacker chose', () => {
+describe('names that an attacker chose', { timeout: 60_000 }, () => {
   it.each(
     [...HOSTILE_IDS, 'sha256-', `sha256-${'g'.repeat(32)}`, `sha256-${'a'.repeat(33)}`].map((id) => [id]),
   )('%j is refused before any call', async (id) => {
