@@ -145,7 +145,7 @@ describe('marks of ours on a key', () => {
   ])('that were %s are told, not believed', async (_how, edit) => {
     const { tyk, gateway, block } = await started({ rate: 1, per: 1 })
     await gateway.put(block, never)
-    const { curfew } = tyk.session('orders')?.meta_data as { curfew: string }
+    const { curfew } = tyk.session('orders')!.meta_data as { curfew: string }
     tyk.plant('orders', { ...tyk.session('orders'), meta_data: { curfew: edit(curfew) } })
     await expect(gateway.list(never)).rejects.toMatchObject({ code: 'GATEWAY_CONFLICT' })
   })
