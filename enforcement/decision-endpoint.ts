@@ -155,6 +155,7 @@ function onlyValue(raw: readonly string[], name: string): string | null | undefi
   return value
 }
 
+/** Headers of an answer without a body. */
 const EMPTY = ['cache-control', 'no-store', 'content-length', '0'] as const
 
 function send(response: ServerResponse, { answer, shown }: Reply): void {
