@@ -25,6 +25,7 @@ export function readUsual(text: string): UsualToken | null {
   const header = objectOf(text.slice(0, first))
   const claims = header === null ? null : objectOf(text.slice(first + 1, second))
   if (header === null || claims === null || typeof header.alg !== 'string') return null
+  if (header.alg === '') return null
   if (header.crit !== undefined || header.b64 !== undefined) return null
   const signature = bytesOf(text.slice(second + 1))
   if (signature === null) return null
@@ -82,9 +83,10 @@ export function claimsFault(
   { audience, now, toleranceSeconds }: Expected,
 ): 'invalid-token' | 'missing-exp' | 'expired' | null {
   const seconds = Math.floor(now / 1_000)
+  if (audience !== null && aud === undefined) return 'invalid-token'
+  if (exp === undefined) return 'missing-exp'
   if (audience !== null && !(Array.isArray(aud) ? aud.includes(audience) : aud === audience))
     return 'invalid-token'
-  if (exp === undefined) return 'missing-exp'
   if (iat !== undefined && typeof iat !== 'number') return 'invalid-token'
   if (nbf !== undefined && (typeof nbf !== 'number' || nbf > seconds + toleranceSeconds))
     return 'invalid-token'
