@@ -15,7 +15,8 @@ const NOW_S = 1_790_000_000
 const TOLERANCE_S = 5
 const SECRET = new TextEncoder().encode('0123456789abcdef0123456789abcdef')
 const OTHER = new TextEncoder().encode('f'.repeat(32))
-const RUNS = { numRuns: 2_000 }
+/** A fixed seed: the test below counts which ways were taken. */
+const RUNS = { numRuns: 5_000, seed: 20_261 }
 
 const own: VerificationKey = { kind: 'secret', algorithm: 'HS256', secret: SECRET }
 /** Holds no key; an issuer that has it as well is left to the library. */
@@ -32,13 +33,13 @@ function issuers(keys: readonly VerificationKey[]): readonly TrustedIssuer[] {
 const odd = fc.constantFrom<unknown>(null, '', 'x', -1, 0, true, [], {}, [['api']])
 const moment = fc.integer({ min: -8, max: 8 }).map((by) => NOW_S + by)
 const maybe = (usual: fc.Arbitrary<unknown>) =>
-  fc.oneof({ weight: 6, arbitrary: usual }, { weight: 1, arbitrary: odd }, fc.constant(undefined))
+  fc.oneof({ weight: 14, arbitrary: usual }, { weight: 1, arbitrary: odd }, fc.constant(undefined))
 const claims = fc.record({
   iss: maybe(fc.constantFrom('a', 'b')),
   sub: maybe(fc.constant('Zoë')),
   aud: maybe(fc.constantFrom<unknown>('api', ['x', 'api'], ['x'])),
   exp: maybe(fc.oneof(moment, fc.constant(NOW_S + 600.5))),
-  nbf: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 2, arbitrary: moment }, odd),
+  nbf: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 4, arbitrary: moment }, odd),
   iat: maybe(moment),
 })
 const header = fc.oneof(
@@ -60,9 +61,10 @@ const header = fc.oneof(
     ),
   },
 )
-const written = fc.constantFrom<(text: string) => Buffer>(
-  (text) => Buffer.from(text),
-  (text) => Buffer.from(text),
+/** Mostly the usual one, else one of the others. */
+const mostly = <T>(usual: T, ...others: readonly T[]) =>
+  fc.oneof({ weight: 12, arbitrary: fc.constant(usual) }, fc.constantFrom(...others))
+const written = mostly<(text: string) => Buffer>(
   (text) => Buffer.from(text),
   (text) => Buffer.from(` ${text}`),
   (text) => Buffer.from(`\uFEFF${text}`),
@@ -71,10 +73,7 @@ const written = fc.constantFrom<(text: string) => Buffer>(
   (text) => Buffer.from(text.replace('-1', '1e400')),
 )
 /** Other spellings of a part, and damage. */
-const spelled = fc.constantFrom<(part: string) => string>(
-  (part) => part,
-  (part) => part,
-  (part) => part,
+const spelled = mostly<(part: string) => string>(
   (part) => part,
   (part) => `${part}=`,
   (part) => `${part}A`,
@@ -85,7 +84,13 @@ const spelled = fc.constantFrom<(part: string) => string>(
   () => '',
 )
 const token = fc
-  .record({ header, claims, written, spelled: fc.tuple(spelled, spelled, spelled), foreign: fc.boolean() })
+  .record({
+    header,
+    claims,
+    written,
+    spelled: fc.tuple(spelled, spelled, spelled),
+    foreign: mostly(false, true),
+  })
   .map((made) => {
     const part = (value: unknown) => made.written(JSON.stringify(value)).toString('base64url')
     const text = `${made.spelled[0](part(made.header))}.${made.spelled[1](part(made.claims))}`
