@@ -12,7 +12,7 @@ import { issueKey, subjectKey, tokenKey } from '../../../enforcement/token-keys.
 const never = new AbortController().signal
 const ISS = 'https://id.example'
 const alice = { kind: 'sub', id: 'alice', label: 'alice', verified: true } as const
-const alien = { kind: 'credential', credential: 'of-nobody' } as const
+const alien = { kind: 'token', iss: ISS, jti: 'of-nobody' } as const
 const at = (seconds: number): WallTimeMs => wallTime(1_790_000_000_000 + seconds * 1_000)
 
 function rule(
