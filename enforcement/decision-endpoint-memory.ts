@@ -84,6 +84,8 @@ export function shownOf({ sub, iss, jti }: AskedToken): ShownToken {
 
 /** Foreign text as a header value: made well-formed (lone surrogates replaced), percent-encoded and cut. */
 export function headerValue(value: string): string {
+  // Nearly all values are made of characters that stand for themselves.
+  if (value.length <= MAX_IDENTITY_CHARS && /^[\w.~-]*$/.test(value)) return value
   const wellFormed = Buffer.from(value, 'utf8').toString('utf8')
   return encodeURIComponent(wellFormed).slice(0, MAX_IDENTITY_CHARS)
 }

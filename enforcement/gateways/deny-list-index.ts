@@ -81,21 +81,35 @@ function scopeKey(scope: Scope): string {
   }
 }
 
-interface AskedKeys {
-  readonly all: readonly string[]
-  readonly holders: readonly string[]
+const NONE: readonly Entry[] = []
+
+/** What was worked out about a question, so that it costs a call nothing while neither it nor the list changes. */
+interface Asked {
+  readonly keys: readonly string[]
+  /** Worked out when first needed: few callers are held. */
+  holders: readonly string[] | null
+  /** Whose rules `entries` are, and as of which change. */
+  index: DenyIndex | null
+  change: number
+  /** Rules under `keys`, expired ones included: time passes without a change. */
+  entries: readonly Entry[]
 }
 
 /** Keys are hashes, and one question is asked twice a call and kept with its token: each is worked out once. */
-const KEYS = new WeakMap<DenyQuestion, AskedKeys>()
+const ASKED = new WeakMap<DenyQuestion, Asked>()
 
-function questionKeys(question: DenyQuestion): AskedKeys {
-  const known = KEYS.get(question)
+function askedOf(question: DenyQuestion): Asked {
+  const known = ASKED.get(question)
   if (known !== undefined) return known
-  const holders = question.principals.map(({ kind, id }) => `holder:${hashOf(kind, id)}`)
-  const keys = { all: allKeys(question), holders }
-  KEYS.set(question, keys)
-  return keys
+  const asked = { keys: allKeys(question), holders: null, index: null, change: 0, entries: NONE }
+  ASKED.set(question, asked)
+  return asked
+}
+
+function holderKeys(question: DenyQuestion): readonly string[] {
+  const asked = askedOf(question)
+  asked.holders ??= question.principals.map(({ kind, id }) => `holder:${hashOf(kind, id)}`)
+  return asked.holders
 }
 
 function allKeys({ token, principals, credentials, network }: DenyQuestion): readonly string[] {
@@ -132,8 +146,6 @@ function refusalOf(rule: Rule): DenyAnswer {
   return answer(401, rule.scope.kind === 'subject' ? 'subject-revoked' : 'token-revoked')
 }
 
-const NONE: readonly Entry[] = []
-
 /**
  * The rules in memory, found by hash in constant time. Expiry stands in every entry, so a copy that no
  * longer hears from its store lets go in time and until then still refuses whom it knows.
@@ -141,6 +153,8 @@ const NONE: readonly Entry[] = []
 export class DenyIndex {
   private readonly byId = new Map<string, Entry>()
   private readonly byKey = new Map<string, Entry[]>()
+  /** Counts the changes of the rules: what was found before one is looked up anew. */
+  private changes = 0
 
   get size(): number {
     return this.byId.size
@@ -156,6 +170,7 @@ export class DenyIndex {
       rule.action === 'throttle' && rule.limit !== null ? new SlidingThrottle(rule.limit) : null
     const { key, holderKey } = denyKeys(rule)
     const entry: Entry = { rule, key, holderKey, content, throttle }
+    this.changes += 1
     this.byId.set(rule.id, entry)
     for (const place of new Set([key, holderKey])) {
       this.byKey.set(place, [...(this.byKey.get(place) ?? []), entry])
@@ -165,6 +180,7 @@ export class DenyIndex {
   remove(id: string): void {
     const entry = this.byId.get(id)
     if (entry === undefined) return
+    this.changes += 1
     this.byId.delete(id)
     for (const place of new Set([entry.key, entry.holderKey])) {
       const rest = (this.byKey.get(place) ?? []).filter((other) => other !== entry)
@@ -186,9 +202,13 @@ export class DenyIndex {
    * this: a forged claim can only refuse the forger.
    */
   refusal(question: DenyQuestion, now: WallTimeMs): DenyAnswer | null {
-    const strongest = this.live(question, now)
-      .filter((entry) => entry.throttle === null)
-      .sort((a, b) => strengthOf(b.rule.action) - strengthOf(a.rule.action))[0]
+    const live = this.live(question, now)
+    const strongest =
+      live.length === 0
+        ? undefined
+        : live
+            .filter((entry) => entry.throttle === null)
+            .sort((a, b) => strengthOf(b.rule.action) - strengthOf(a.rule.action))[0]
     if (strongest !== undefined) return refusalOf(strongest.rule)
     if (question.token === null || !unidentifiable(question.token)) return null
     const held = this.holding(question, now)
@@ -198,7 +218,9 @@ export class DenyIndex {
 
   /** Counts the call against the throttles on its caller. Ask once per call, with claims that are verified. */
   admit(question: DenyQuestion, now: WallTimeMs): DenyAnswer {
-    const throttled = this.live(question, now).filter((entry) => entry.throttle !== null)
+    const live = this.live(question, now)
+    if (live.length === 0) return ALLOWED
+    const throttled = live.filter((entry) => entry.throttle !== null)
     if (throttled.length === 0) return ALLOWED
     let longest: { readonly entry: Entry; readonly waitMs: number } | null = null
     for (const entry of throttled) {
@@ -226,24 +248,27 @@ export class DenyIndex {
         rule.scope.kind === 'subject' || rule.scope.kind === 'principal' || rule.scope.kind === 'credential',
     )
     if (onCaller !== undefined) return onCaller
-    return this.byId.size === 0 ? undefined : this.at(questionKeys(question).holders, now)[0]
+    if (this.byId.size === 0) return undefined
+    return this.under(holderKeys(question)).find((entry) => entry.rule.until > now)
   }
 
+  /** Nearly every call is about nobody on the list, so that answer costs next to nothing. */
   private found(question: DenyQuestion, now: WallTimeMs): readonly Entry[] {
-    return this.byId.size === 0 ? NONE : this.at(questionKeys(question).all, now)
+    if (this.byId.size === 0) return NONE
+    const asked = askedOf(question)
+    if (asked.index !== this || asked.change !== this.changes) {
+      asked.entries = this.under(asked.keys)
+      asked.index = this
+      asked.change = this.changes
+    }
+    return asked.entries.length === 0 ? NONE : asked.entries.filter((entry) => entry.rule.until > now)
   }
 
-  /** Nearly every call is about nobody on the list, so that answer costs nothing but the look-ups. */
-  private at(keys: readonly string[], now: WallTimeMs): readonly Entry[] {
+  private under(keys: readonly string[]): readonly Entry[] {
     let found: Entry[] | null = null
     for (const key of keys) {
       const entries = this.byKey.get(key)
-      if (entries === undefined) continue
-      for (const entry of entries) {
-        if (entry.rule.until <= now) continue
-        if (found === null) found = [entry]
-        else found.push(entry)
-      }
+      if (entries !== undefined) found = found === null ? entries : [...found, ...entries]
     }
     return found ?? NONE
   }

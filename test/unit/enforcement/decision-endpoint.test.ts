@@ -267,6 +267,32 @@ describe('the decision endpoint', () => {
     }
   })
 
+  it('answers 500 and tells nothing when it fails itself, whichever way the question came', async () => {
+    const subjectId = () => {
+      throw new Error('secret detail')
+    }
+    const { endpoint } = await start({ subjectId })
+    const headers = { authorization: `Bearer ${await signed()}` }
+    for (const [method, path] of [
+      ['GET', '/decide'],
+      ['POST', '/decide'],
+      ['GET', '/decide/%41'],
+    ] as const) {
+      const answer = await fetch(`${endpoint.url}${path}`, { method, headers })
+      expect([method, path, answer.status, await answer.text()]).toEqual([method, path, 500, ''])
+    }
+  })
+
+  it('knows no other path, and none that cannot be decoded', async () => {
+    const { endpoint } = await start()
+    const headers = { authorization: `Bearer ${await signed()}` }
+    const statuses: number[] = []
+    for (const path of ['/decide', '/decide?a=%zz', '/decide/a', '/decided', '/', '/decide/%zz']) {
+      statuses.push((await fetch(`${endpoint.url}${path}`, { headers })).status)
+    }
+    expect(statuses).toEqual([200, 200, 200, 404, 404, 400])
+  })
+
   it('finds the token in every spelling of the header that somebody else may accept', async () => {
     const { denyList, ask } = await start({ requireIdentity: false, issuers: [] })
     await denyList.put(rule('revoke-token', { kind: 'token', iss: ISS, jti: 'j1' }), never)

@@ -12,6 +12,7 @@ import { issueKey, subjectKey, tokenKey } from '../../../enforcement/token-keys.
 const never = new AbortController().signal
 const ISS = 'https://id.example'
 const alice = { kind: 'sub', id: 'alice', label: 'alice', verified: true } as const
+const alien = { kind: 'token', iss: ISS, jti: 'of-nobody' } as const
 const at = (seconds: number): WallTimeMs => wallTime(1_790_000_000_000 + seconds * 1_000)
 
 function rule(
@@ -44,6 +45,21 @@ describe('token keys', () => {
     expect(tokenKey(null, 'x')).not.toBe(tokenKey('null', 'x'))
     expect(issueKey('i', 's', 1)).not.toBe(subjectKey('i', 's'))
     expect(tokenKey('i', 'j')).toMatch(/^[0-9a-f]{64}$/)
+  })
+})
+
+describe('a question that is asked again', () => {
+  it('is answered by the list that is asked, as it stands now', async () => {
+    const question = asking({})
+    const scope = { kind: 'token', iss: ISS, jti: 'j1' } as const
+    const [one, other] = [await holding(rule('revoke-token', scope)), await holding(rule('block', alien))]
+    const statuses = () => [one, other].map((deny) => deny.decide(question, at(0)).status)
+    expect(statuses()).toEqual([401, 200])
+    await other.put(rule('revoke-token', scope), never)
+    expect(statuses()).toEqual([401, 401])
+    await one.remove('dec_revoke-token', never)
+    expect(statuses()).toEqual([200, 401])
+    expect(other.decide(question, at(3_600)).status).toBe(200)
   })
 })
 
