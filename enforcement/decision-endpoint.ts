@@ -1,6 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastify from 'fastify'
 import { CurfewError } from '../core/errors.ts'
 import { type Reply, refusalBody, refusalHeaders } from './decision-answer.ts'
@@ -49,29 +48,13 @@ export async function startDecisionEndpoint(options: DecisionEndpointOptions): P
   app.server.maxConnections = MAX_CONNECTIONS
   discardBodies(app)
   const addressHeader = options.addressHeader ?? null
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    try {
-      // Nearly all calls are answered from memory: those do not pay for a promise.
-      const answered = desk.answer(new HttpCall(request.rawHeaders, addressHeader))
-      if (answered instanceof Promise) {
-        answered.then((told) => send(response, told)).catch(() => failed(response))
-      } else send(response, answered)
-    } catch {
-      failed(response)
-    }
+  const handler = (request: FastifyRequest, reply: FastifyReply): undefined | Promise<undefined> => {
+    // Nearly all calls are answered from memory: those do not pay for a promise.
+    const answered = desk.answer(new HttpCall(request.raw.rawHeaders, addressHeader))
+    return answered instanceof Promise ? answered.then((told) => send(reply, told)) : send(reply, answered)
   }
   // Envoy asks with the caller's method, and appends the caller's path.
-  for (const url of ['/decide', '/decide/*']) {
-    app.route({
-      method: [...ASKING_METHODS],
-      url,
-      handler: (request, reply) => {
-        reply.hijack()
-        answer(request.raw, reply.raw)
-      },
-    })
-  }
-  answerPlainQuestions(app, answer)
+  for (const url of ['/decide', '/decide/*']) app.route({ method: [...ASKING_METHODS], url, handler })
   app.get('/healthz', async (_request, reply) => {
     const fresh = desk.isFresh(options.clock.now())
     return reply
@@ -89,32 +72,6 @@ export async function startDecisionEndpoint(options: DecisionEndpointOptions): P
   const { port } = app.server.address() as AddressInfo
   const shown = host.includes(':') ? `[${host}]` : host
   return { url: `http://${shown}:${port}`, port, desk, close: () => app.close() }
-}
-
-/**
- * Answers the usual question before the framework sees it, which costs as much as all the rest together. Whatever is out
- * of the ordinary (another path, a method that may carry a body, a closing endpoint) takes the framework's way.
- */
-function answerPlainQuestions(
-  app: FastifyInstance,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): void {
-  let closing = false
-  app.addHook('preClose', async () => {
-    closing = true
-  })
-  const framework = app.server.listeners('request')
-  app.server.removeAllListeners('request')
-  app.server.on('request', (request, response) => {
-    if (!closing && isPlainQuestion(request)) answer(request, response)
-    else for (const listener of framework) listener.call(app.server, request, response)
-  })
-}
-
-/** Percent signs are the framework's: it refuses paths that cannot be decoded. */
-function isPlainQuestion({ method, url = '' }: IncomingMessage): boolean {
-  if (method !== 'GET' && method !== 'HEAD') return false
-  return url === '/decide' || (/^\/decide[/?]/.test(url) && !url.includes('%'))
 }
 
 /** Gateways may forward the caller's body; nothing in it decides. */
@@ -155,23 +112,18 @@ function onlyValue(raw: readonly string[], name: string): string | null | undefi
   return value
 }
 
-/** Headers of an answer without a body. */
 const EMPTY = ['cache-control', 'no-store', 'content-length', '0'] as const
 
-function send(response: ServerResponse, { answer, shown }: Reply): void {
+/** Answers are written by Node itself: going through the framework costs as much as all the rest together. */
+function send(reply: FastifyReply, { answer, shown }: Reply): undefined {
+  reply.hijack()
   if (answer.status === 200) {
-    response.writeHead(200, shown === null ? [...EMPTY] : [...EMPTY, ...shown]).end()
+    reply.raw.writeHead(200, shown === null ? [...EMPTY] : [...EMPTY, ...shown]).end()
     return
   }
   const body = refusalBody(answer)
   const headers = refusalHeaders(answer)
   headers.push('content-length', String(body.length))
   if (shown !== null) headers.push(...shown)
-  response.writeHead(answer.status, headers).end(body)
-}
-
-/** A fault of ours: no gateway takes it for a yes, and nothing of it is told. */
-function failed(response: ServerResponse): void {
-  if (response.headersSent) response.destroy()
-  else response.writeHead(500, [...EMPTY]).end()
+  reply.raw.writeHead(answer.status, headers).end(body)
 }
