@@ -6,6 +6,7 @@ import newObjects from './new-objects.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
 import probing from './probing.ts'
+import sequence from './sequence.ts'
 import surge from './surge.ts'
 import tokenSharing from './token-sharing.ts'
 import volume from './volume.ts'
@@ -22,6 +23,7 @@ export const DETECTORS: readonly Detector[] = [
   changePoint,
   surge,
   newObjects,
+  sequence,
 ]
 
 /**

@@ -56,6 +56,11 @@ export function passTime(profile: ProfileView, at: number, isKnown: boolean): vo
   if (dayOfMinute(minute) !== dayOfMinute(before)) closeDay(profile, at, isKnown)
 }
 
+/** Minutes since the epoch to which the evidence has faded; 0 before the first call. */
+export function evidenceMinute(profile: ProfileView, at: number): number {
+  return profile.u32[(at + AT.minute) / 4]!
+}
+
 /** Days since the epoch to which the evidence has faded. */
 export function evidenceDay(profile: ProfileView, at: number): number {
   return dayOfMinute(profile.u32[(at + AT.minute) / 4]!)

@@ -40,6 +40,9 @@ const GROWTH = 2
 const NOISE = [10, 10, 5, 5] as const
 const UNITS = ['requests', 'records', 'writes', 'objects'] as const
 const LEAST_OPINION = 1
+/** Calls of which half of the surprise is believed, and the decades that too few of them cost at most. */
+const HALF_CALLS = 8
+const MOST_COST = 2
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
@@ -172,7 +175,15 @@ function surpriseOf({ profile, prior }: Question, at: number, counter: number): 
   if (ratio <= 1) return 0
   const days = profile.u16[(at + AT.days) / 2]!
   const peers = days < SETTLED_DAYS ? prior.earlySurges : prior.surges
-  return peers[SURGES[counter]!][burstBin(ratio)]!
+  return heldByCalls(peers[SURGES[counter]!][burstBin(ratio)]!, runningHour(profile, f, 0))
+}
+
+/**
+ * What a surprise is worth when so many calls brought it: a single large export is one choice, which honest callers make as
+ * well; that many calls in a row are too large is not. What is absurd is so in one answer, so the cost is bounded.
+ */
+function heldByCalls(surprise: number, calls: number): number {
+  return Math.max((surprise * calls) / (calls + HALF_CALLS), surprise - MOST_COST)
 }
 
 function score(question: Question, section: Section): number {

@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<string, 'amount' | 'habit'>> = {
   objects: 'amount',
   operation: 'habit',
   object: 'habit',
+  sequence: 'habit',
   hour: 'habit',
 }
 /**

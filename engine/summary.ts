@@ -54,7 +54,7 @@ const COUNTED: Readonly<Record<string, string>> = {
 }
 
 /** Detectors that say how a caller is unlike itself. */
-const UNLIKE: ReadonlySet<string> = new Set(['novelty', 'new-objects'])
+const UNLIKE: ReadonlySet<string> = new Set(['novelty', 'new-objects', 'sequence'])
 
 const NEW = { network: 'a network', client: 'a client program', object: 'an object' } as const
 
@@ -62,6 +62,7 @@ function noveltyText({ feature, expected }: Reason): string {
   const kind = feature.slice(0, feature.indexOf('/'))
   const value = feature.slice(kind.length + 1)
   if (kind === 'operation') return `${value} (usually ${percent(expected)} of its calls)`
+  if (kind === 'sequence') return `${value} in an order that is not its own`
   if (kind === 'hour-of-day') return `active at ${value}`
   return `${NEW[kind as keyof typeof NEW]} that it did not use before`
 }

@@ -17,6 +17,7 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   'token-sharing': /^network-turns\/1h$/,
   'change-point': /^bytes\/call$/,
   'new-objects': /^object\/new$/,
+  sequence: /^sequence\/DELETE /,
   novelty: /^hour-of-day\/03:00 UTC$/,
   surge: /^(requests|records|writes|objects)\/largest-hour$/,
   'method-novelty': /^methods\/DELETE$/,

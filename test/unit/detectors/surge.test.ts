@@ -23,7 +23,7 @@ const WILD = [1, 120, 2, 90, 1, 200, 60, 1, 150, 2]
 const noon = (day: number) => MONDAY + day * DAY_MS + 12 * HOUR_MS
 
 function days(name: string, records: readonly number[], from = 0): AccessEvent[] {
-  return records.flatMap((n, day) => burst(consumer(name), noon(from + day), 4, MINUTE_MS, { records: n }))
+  return records.flatMap((n, day) => burst(consumer(name), noon(from + day), 16, MINUTE_MS, { records: n }))
 }
 
 const peers = (count: number, length = WILD.length) =>
