@@ -5,9 +5,10 @@ import type { Rule } from '../gateway.ts'
 import { isRecord } from './answer-shape.ts'
 import type { ApisixRow } from './apisix-client.ts'
 import { APISIX_USERNAME } from './apisix-client.ts'
-import { apisixLimit, limitsOf, strictest } from './apisix-limit.ts'
+import { limitsOf } from './apisix-limit.ts'
 import type { Fields, Marks, Slot, SlotMarks } from './apisix-marks.ts'
 import { foreignLabels, labelsFor, marksOf, SLOTS, slotOf } from './apisix-marks.ts'
+import { strictest, wholeLimit } from './window-limit.ts'
 
 /**
  * What a consumer must be so that it holds rules. Pure: consumer in, consumer out.
@@ -188,7 +189,7 @@ function throttling(
   owners: ApisixRow | null,
   replaced: readonly ApisixRow[],
 ): Fields {
-  const ours = rules.flatMap(({ limit }) => (limit === null ? [] : [apisixLimit(limit)]))
+  const ours = rules.flatMap(({ limit }) => (limit === null ? [] : [wholeLimit('APISIX', limit)]))
   const theirs = owners === null ? replaced : [owners]
   const { count, seconds } = strictest([...ours, ...theirs.filter(isOn).flatMap(limitsOf)])
   return {

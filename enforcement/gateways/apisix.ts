@@ -8,9 +8,9 @@ import { untilAgreed } from './agreement.ts'
 import { isRecord } from './answer-shape.ts'
 import type { ApisixConsumer, ApisixRow } from './apisix-client.ts'
 import { ApisixClient } from './apisix-client.ts'
-import { apisixLimit } from './apisix-limit.ts'
 import { OWNER_LABEL } from './apisix-marks.ts'
 import { agrees, consumerOf, ownLimit, rulesOn, stillHolds, withRules } from './apisix-plan.ts'
+import { wholeLimit } from './window-limit.ts'
 
 export interface ApisixOptions {
   readonly name: string
@@ -99,7 +99,7 @@ export class ApisixGateway implements GatewayAdapter {
     if (!RULE_ID.test(rule.id)) refuse('the decision id does not fit into a label')
     if ((rule.action === 'throttle') !== (rule.limit !== null))
       refuse('a limit goes with a throttle and with nothing else')
-    if (rule.limit !== null) apisixLimit(rule.limit)
+    if (rule.limit !== null) wholeLimit('APISIX', rule.limit)
     return consumerOf(rule) ?? refuse('the principal is no verified consumer with a username of APISIX')
   }
 

@@ -1,8 +1,8 @@
 import type { Limit } from '../../core/decision.ts'
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord } from './answer-shape.ts'
-import { apisixLimit, strictest } from './apisix-limit.ts'
 import type { TykRow } from './tyk-client.ts'
+import { strictest, wholeLimit } from './window-limit.ts'
 
 /** A place in a session that holds a `rate` and a `per`. */
 export interface RatePlace {
@@ -77,7 +77,7 @@ export function mustObeyRate(session: TykRow, countsInRedis: boolean): void {
 
 function partOf({ requests, windowSeconds }: Limit, counters: number) {
   try {
-    return apisixLimit({ requests: requests / counters, windowSeconds })
+    return wholeLimit('Tyk', { requests: requests / counters, windowSeconds })
   } catch {
     const what = `${requests} requests per ${windowSeconds} s over ${counters} separate counters`
     throw new CurfewError('GATEWAY_UNSUPPORTED', `Tyk cannot hold a throttle of ${what}: block instead`)

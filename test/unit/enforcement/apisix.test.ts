@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { wallTime } from '../../../core/time.ts'
 import type { Rule } from '../../../enforcement/gateway.ts'
 import { ApisixGateway } from '../../../enforcement/gateways/apisix.ts'
-import { apisixLimit, limitsOf, strictest } from '../../../enforcement/gateways/apisix-limit.ts'
+import { limitsOf } from '../../../enforcement/gateways/apisix-limit.ts'
+import { strictest, wholeLimit } from '../../../enforcement/gateways/window-limit.ts'
 import { FAKE_ADMIN_KEY, FakeApisix } from '../../services/apisix-fake.ts'
 
 const never = new AbortController().signal
@@ -39,7 +40,7 @@ describe('a limit of APISIX', () => {
     [1.9, 0.5, { count: 1, seconds: 1 }],
     [5, 1.2, { count: 5, seconds: 2 }],
   ])('%d per %d s is %j', (requests, windowSeconds, expected) => {
-    expect(apisixLimit({ requests, windowSeconds })).toEqual(expected)
+    expect(wholeLimit('APISIX', { requests, windowSeconds })).toEqual(expected)
   })
 
   it.each([
@@ -48,7 +49,7 @@ describe('a limit of APISIX', () => {
     [1, 0],
     [1, Number.POSITIVE_INFINITY],
   ])('%d per %d s is refused', (requests, windowSeconds) => {
-    expect(() => apisixLimit({ requests, windowSeconds })).toThrow(/block instead/)
+    expect(() => wholeLimit('APISIX', { requests, windowSeconds })).toThrow(/block instead/)
   })
 
   it.each([
