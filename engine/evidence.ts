@@ -16,7 +16,6 @@ const KINDS: Readonly<Record<string, 'amount' | 'habit'>> = {
   objects: 'amount',
   operation: 'habit',
   object: 'habit',
-  sequence: 'habit',
   hour: 'habit',
 }
 /**
@@ -26,6 +25,8 @@ const KINDS: Readonly<Record<string, 'amount' | 'habit'>> = {
 const ABSURD = 1.5
 /** Longer than their first word: the hour of the week is told apart from that of the day. */
 const HOUR_OF_WEEK = 'hour-of-week/'
+/** That a caller goes about things in another order says that it is used otherwise, not by whom; it repeats what habits say. */
+const ORDER = 'sequence'
 
 /**
  * Whether reasons speak for a credential in other hands, which is what a revocation is for: two independent kinds of
@@ -36,6 +37,7 @@ const HOUR_OF_WEEK = 'hour-of-week/'
 export function speaksForTheft(reasons: readonly Reason[], alone: number): boolean {
   const strength = new Map<string, number>()
   for (const { detector, feature, surprise } of reasons) {
+    if (detector === ORDER) continue
     const kind = kindOf(feature) ?? detector
     const before = strength.get(kind) ?? 0
     // Reasons of one detector share its surprise among them; those of several windows repeat it.

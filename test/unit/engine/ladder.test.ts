@@ -83,6 +83,7 @@ describe('what a revocation needs', () => {
     ],
     ['an hour that is only seldom', [...AMOUNTS, { ...AT_NIGHT, surprise: 2.4 }]],
     ['an hour that nothing else speaks with', [AT_NIGHT]],
+    ['another order, whatever it adds to an hour', [AT_NIGHT, reason('sequence', 'sequence/GET /v1/x', 20)]],
   ])('is a block, not a revocation, for %s', (_, reasons) => {
     expect(step(held(reasons))).toMatchObject({ rung: 2, action: 'block' })
     expect(step(held(reasons, 2))).toBeNull()
