@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord } from './answer-shape.ts'
-import { boundedText } from './bounded-answer.ts'
+import { busy, isBusy, jsonIn, quoted, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface ApigeeConnection {
   /** Name of the gateway in the configuration, for messages. */
@@ -76,27 +76,12 @@ export class ApigeeClient {
   /** The parsed answer; null for 404, an empty object for an empty answer. */
   async call(request: ApigeeRequest, stop: AbortSignal): Promise<ApigeeAnswer | null> {
     const { name, timeoutMs } = this.connection
-    if (stop.aborted) throw this.aborted(stop)
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
-    let status: number
-    let retryAfter: string | null
-    let text: string
-    try {
-      const answer = await this.send(request, signal)
-      status = answer.status
-      retryAfter = answer.headers.get('retry-after')
-      text = await boundedText(answer, MAX_ANSWER_BYTES)
-    } catch (cause) {
-      if (stop.aborted) throw this.aborted(stop)
-      if (cause instanceof CurfewError) throw cause
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      throw new CurfewError('GATEWAY_UNREACHABLE', `${name}: ${why} from Apigee to ${told(request)}`, {
-        retriable: true,
-        cause,
-      })
-    }
+    const send = (signal: AbortSignal) => this.send(request, signal)
+    const from = `Apigee to ${told(request)}`
+    const reply = await replyTo({ name, from, timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }, stop)
+    const { status, text } = reply
     if (status === 404) return null
-    if (status < 200 || status >= 300) throw this.failure(request, status, text, retryAfter)
+    if (status < 200 || status >= 300) throw this.failure(request, reply)
     if (text.trim() === '') return {}
     let parsed: unknown
     try {
@@ -132,31 +117,18 @@ export class ApigeeClient {
     })
   }
 
-  private failure(
-    request: ApigeeRequest,
-    status: number,
-    text: string,
-    retryAfter: string | null,
-  ): CurfewError {
+  private failure(request: ApigeeRequest, reply: Reply): CurfewError {
+    const { status, text } = reply
     const what = `${this.name}: Apigee answered ${status} to ${told(request)}`
     if (status === 409) return new CurfewError('GATEWAY_CONFLICT', what, { retriable: true })
     if (status === 405) return new CurfewError('GATEWAY_UNSUPPORTED', `${what}: not at this organisation`)
-    if (status === 429 || status >= 500) {
-      const seconds = Number(retryAfter ?? Number.NaN)
-      const wait =
-        Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-      return new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, ...wait })
-    }
+    if (isBusy(status)) return busy(what, reply)
     return new CurfewError('GATEWAY_REFUSED', `${what}: ${reasonIn(text)}`)
   }
 
   private nonsense(what: string, cause?: unknown): CurfewError {
     const message = `${this.name}: Apigee answered ${what}`
     return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true, cause })
-  }
-
-  private aborted(stop: AbortSignal): CurfewError {
-    return new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason })
   }
 }
 
@@ -166,11 +138,6 @@ function told({ method, what }: ApigeeRequest): string {
 
 /** The status word of a `google.rpc.Status`; its message may repeat a key. */
 function reasonIn(text: string): string {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    const error = isRecord(parsed) && isRecord(parsed.error) ? parsed.error : {}
-    return typeof error.status === 'string' ? JSON.stringify(error.status.slice(0, 40)) : 'no reason given'
-  } catch {
-    return 'no reason given'
-  }
+  const answer = jsonIn(text)
+  return quoted(isRecord(answer) && isRecord(answer.error) ? answer.error.status : null, 40)
 }

@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord } from './answer-shape.ts'
-import { boundedText } from './bounded-answer.ts'
+import { busy, isBusy, jsonIn, quoted, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface ApisixClientOptions {
   readonly name: string
@@ -26,14 +26,6 @@ export interface ApisixConsumer {
 
 /** Usernames as APISIX takes them (`schema_def.lua`); here no longer than a rule's name may be there. */
 export const APISIX_USERNAME = /^[a-zA-Z0-9_-]{1,256}$/
-
-interface Reply {
-  readonly status: number
-  readonly text: string
-  readonly retryAfter: string | null
-  /** Whether the Admin API itself answered: it names its version, whatever it says. */
-  readonly isAdmin: boolean
-}
 
 const ROOT = '/apisix/admin'
 const MAX_ANSWER_BYTES = 32 * 1_048_576
@@ -134,9 +126,10 @@ export class ApisixClient {
     stop: AbortSignal,
   ): Promise<unknown> {
     const reply = await this.fetched(method, path, body, stop)
-    const { status, text, isAdmin } = reply
+    const { status, text } = reply
     if (status === 404) {
-      if (isAdmin) return null
+      // The Admin API itself names its version, whatever it says.
+      if (reply.headers.has('x-api-version')) return null
       throw await this.notAdmin(stop)
     }
     if (status < 200 || status >= 300) throw this.failure(`${method} ${path}`, reply)
@@ -147,34 +140,21 @@ export class ApisixClient {
     }
   }
 
-  private async fetched(
+  private fetched(
     method: 'GET' | 'PUT',
     path: string,
     body: ApisixRow | null,
     stop: AbortSignal,
   ): Promise<Reply> {
     const { name, adminUrl, adminKey, timeoutMs } = this.options
-    if (stop.aborted) throw aborted(name, stop)
     const headers: Record<string, string> = { accept: 'application/json' }
     if (adminKey !== null) headers['x-api-key'] = adminKey
     if (body !== null) headers['content-type'] = 'application/json'
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
     const root = adminUrl.href.replace(/\/+$/, '')
-    try {
-      const init = { method, headers, signal, redirect: 'error', body: body && JSON.stringify(body) } as const
-      const answer = await this.options.fetch(`${root}${ROOT}${path}`, init)
-      return {
-        status: answer.status,
-        text: await boundedText(answer, MAX_ANSWER_BYTES),
-        retryAfter: answer.headers.get('retry-after'),
-        isAdmin: answer.headers.has('x-api-version'),
-      }
-    } catch (cause) {
-      if (stop.aborted) throw aborted(name, stop)
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      const what = `${name}: ${why} from APISIX to ${method} ${path}`
-      throw new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, cause })
-    }
+    const init = { method, headers, redirect: 'error', body: body && JSON.stringify(body) } as const
+    const send = (signal: AbortSignal) => this.options.fetch(`${root}${ROOT}${path}`, { ...init, signal })
+    const from = `APISIX to ${method} ${path}`
+    return replyTo({ name, from, timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }, stop)
   }
 
   /** Why there is a 404 that does not come from the Admin API that we know. */
@@ -189,15 +169,11 @@ export class ApisixClient {
     return new CurfewError('GATEWAY_UNSUPPORTED', `${name}: ${what}`)
   }
 
-  private failure(asked: string, { status, text, retryAfter }: Reply): CurfewError {
+  private failure(asked: string, reply: Reply): CurfewError {
+    const { status, text } = reply
     const what = `${this.options.name}: APISIX answered ${status} to ${asked}`
     if (status === 409) return new CurfewError('GATEWAY_CONFLICT', what, { retriable: true })
-    if (status === 429 || status >= 500) {
-      const seconds = Number(retryAfter ?? Number.NaN)
-      const wait =
-        Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-      return new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, ...wait })
-    }
+    if (isBusy(status)) return busy(what, reply)
     return new CurfewError('GATEWAY_REFUSED', `${what}: ${detail(text)}`)
   }
 
@@ -210,19 +186,9 @@ export class ApisixClient {
 /** What to do about an APISIX whose consumers cannot be written. */
 const ELSEWHERE = 'Let it ask the decision endpoint by forward-auth (samples/gateways/apisix.json)'
 
-/** APISIX's own words, cut and escaped. */
+/** APISIX's own words. */
 function detail(text: string): string {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    return 'no reason given'
-  }
-  const words = isRecord(body) ? [body.error_msg, body.description] : []
-  const said = words.filter((word) => typeof word === 'string').join(': ')
-  return said === '' ? 'no reason given' : JSON.stringify(said.slice(0, 120))
-}
-
-function aborted(name: string, stop: AbortSignal): CurfewError {
-  return new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
+  const answer = jsonIn(text)
+  const words = isRecord(answer) ? [answer.error_msg, answer.description] : []
+  return quoted(words.filter((word) => typeof word === 'string').join(': '), 120)
 }

@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord } from './answer-shape.ts'
-import { boundedText } from './bounded-answer.ts'
+import { busy, isBusy, jsonIn, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface EventReceiverOptions {
   /** Name of the gateway in the configuration, for messages. */
@@ -38,15 +38,11 @@ export class EventReceiver {
    */
   async push(token: string, stop: AbortSignal): Promise<void> {
     const headers = { 'content-type': 'application/secevent+jwt', accept: 'application/json' }
-    const { status, text, retryAfter } = await this.send({ method: 'POST', headers, body: token }, stop)
+    const reply = await this.send({ method: 'POST', headers, body: token }, stop)
+    const { status, text } = reply
     if (status === 202) return
     const what = `${this.options.name}: the receiver answered ${status}`
-    if (status === 429 || status === 408 || status >= 500) {
-      const seconds = Number(retryAfter ?? Number.NaN)
-      const wait =
-        Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-      throw new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, ...wait })
-    }
+    if (status === 408 || isBusy(status)) throw busy(what, reply)
     if (status === 409) throw new CurfewError('GATEWAY_CONFLICT', what, { retriable: true })
     // A page that answers 200 to everything has not taken an event.
     if (status >= 200 && status < 300)
@@ -63,38 +59,21 @@ export class EventReceiver {
       })
   }
 
-  private async send(
+  private send(
     init: { readonly method: string; readonly headers?: Record<string, string>; readonly body?: string },
     stop: AbortSignal,
-  ): Promise<{ readonly status: number; readonly text: string; readonly retryAfter: string | null }> {
+  ): Promise<Reply> {
     const { name, url, token, timeoutMs } = this.options
-    if (stop.aborted) throw new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
     const headers = { ...init.headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) }
-    try {
-      const answer = await this.options.fetch(url, { ...init, headers, signal, redirect: 'error' })
-      return {
-        status: answer.status,
-        text: await boundedText(answer, MAX_ANSWER_BYTES),
-        retryAfter: answer.headers.get('retry-after'),
-      }
-    } catch (cause) {
-      if (stop.aborted) throw new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      const what = `${name}: ${why} from the receiver`
-      throw new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, cause })
-    }
+    const send = (signal: AbortSignal) =>
+      this.options.fetch(url, { ...init, headers, signal, redirect: 'error' })
+    return replyTo({ name, from: 'the receiver', timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }, stop)
   }
 }
 
 /** What a receiver said is wrong, in the words of the standard; its own are cut and escaped. */
 function errorIn(text: string): string {
-  let said: unknown
-  try {
-    said = JSON.parse(text)
-  } catch {
-    return 'no reason given'
-  }
+  const said = jsonIn(text)
   if (!isRecord(said) || typeof said.err !== 'string') return 'no reason given'
   const code = ERRORS.includes(said.err) ? said.err : JSON.stringify(said.err.slice(0, 40))
   return typeof said.description === 'string'

@@ -1,6 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
 import { isRecord } from './answer-shape.ts'
-import { boundedText } from './bounded-answer.ts'
+import { busy, isBusy, jsonIn, quoted, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface KeycloakConnection {
   /** Name of the gateway in the configuration, for messages. */
@@ -35,13 +35,6 @@ interface HeldToken {
   readonly text: string
   /** Epoch ms by the monotonic clock of this process. */
   readonly until: number
-}
-
-interface Reply {
-  readonly status: number
-  readonly text: string
-  readonly retryAfter: string | null
-  readonly serverTime: number | null
 }
 
 const MAX_ANSWER_BYTES = 32 * 1_048_576
@@ -88,7 +81,9 @@ export class KeycloakClient {
       this.token = null
       reply = await this.send(request, await this.accessToken(stop), stop)
     }
-    const { status, text, serverTime } = reply
+    const { status, text } = reply
+    const date = Date.parse(reply.headers.get('date') ?? '')
+    const serverTime = Number.isFinite(date) ? date / 1_000 : null
     if (status === 404) return null
     if (status < 200 || status >= 300) throw this.failure(told(request), reply)
     if (text.trim() === '') return { body: null, serverTime }
@@ -137,37 +132,17 @@ export class KeycloakClient {
     stop: AbortSignal,
   ): Promise<Reply> {
     const { name, url, timeoutMs } = this.connection
-    if (stop.aborted) throw this.aborted(stop)
     const target = `${url.href.replace(/\/+$/, '')}/${path.map(encodeURIComponent).join('/')}${search}`
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
-    try {
-      const answer = await this.connection.fetch(target, { ...init, signal, redirect: 'error' })
-      const date = Date.parse(answer.headers.get('date') ?? '')
-      return {
-        status: answer.status,
-        text: await boundedText(answer, MAX_ANSWER_BYTES),
-        retryAfter: answer.headers.get('retry-after'),
-        serverTime: Number.isFinite(date) ? date / 1_000 : null,
-      }
-    } catch (cause) {
-      if (stop.aborted) throw this.aborted(stop)
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      throw new CurfewError('GATEWAY_UNREACHABLE', `${name}: ${why} from Keycloak`, {
-        retriable: true,
-        cause,
-      })
-    }
+    const send = (signal: AbortSignal) =>
+      this.connection.fetch(target, { ...init, signal, redirect: 'error' })
+    return replyTo({ name, from: 'Keycloak', timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }, stop)
   }
 
-  private failure(what: string, { status, text, retryAfter }: Reply): CurfewError {
+  private failure(what: string, reply: Reply): CurfewError {
+    const { status, text } = reply
     const message = `${this.name}: Keycloak answered ${status} to ${what}`
     if (status === 409) return new CurfewError('GATEWAY_CONFLICT', message, { retriable: true })
-    if (status === 429 || status >= 500) {
-      const seconds = Number(retryAfter ?? Number.NaN)
-      const wait =
-        Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-      return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true, ...wait })
-    }
+    if (isBusy(status)) return busy(message, reply)
     return new CurfewError('GATEWAY_REFUSED', `${message}: ${reasonIn(text)}`)
   }
 
@@ -184,10 +159,6 @@ export class KeycloakClient {
     const message = `${this.name}: Keycloak answered ${what}`
     return new CurfewError('GATEWAY_UNREACHABLE', message, { retriable: true, cause })
   }
-
-  private aborted(stop: AbortSignal): CurfewError {
-    return new CurfewError('ABORTED', `${this.name}: aborted`, { cause: stop.reason })
-  }
 }
 
 function told({ method, what }: KeycloakRequest): string {
@@ -196,11 +167,6 @@ function told({ method, what }: KeycloakRequest): string {
 
 /** The error word of an answer; what else it says may repeat what we sent. */
 function reasonIn(text: string): string {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    const error = isRecord(parsed) ? (parsed.error ?? parsed.errorMessage) : null
-    return typeof error === 'string' ? JSON.stringify(error.slice(0, 80)) : 'no reason given'
-  } catch {
-    return 'no reason given'
-  }
+  const answer = jsonIn(text)
+  return quoted(isRecord(answer) ? (answer.error ?? answer.errorMessage) : null, 80)
 }

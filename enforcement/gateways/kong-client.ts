@@ -1,5 +1,6 @@
 import { CurfewError } from '../../core/errors.ts'
-import { boundedText } from './bounded-answer.ts'
+import { isRecord, isTexts } from './answer-shape.ts'
+import { busy, isBusy, jsonIn, quoted, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface KongClientOptions {
   readonly name: string
@@ -186,31 +187,18 @@ export class KongClient implements KongPlugins {
     stop: AbortSignal,
   ): Promise<unknown> {
     const { name, adminToken, controlPlane, timeoutMs } = this.options
-    if (stop.aborted) throw aborted(name, stop)
     const headers: Record<string, string> = { accept: 'application/json' }
     if (adminToken !== null && controlPlane === null) headers['kong-admin-token'] = adminToken
     else if (adminToken !== null) headers.authorization = `Bearer ${adminToken}`
     if (body !== null) headers['content-type'] = 'application/json'
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
-    let status: number
-    let retryAfter: string | null
-    let text: string
-    try {
-      const init = { method, headers, signal, redirect: 'error', body: body && JSON.stringify(body) } as const
-      const answer = await this.options.fetch(`${this.base()}${path}`, init)
-      status = answer.status
-      retryAfter = answer.headers.get('retry-after')
-      text = await boundedText(answer, MAX_ANSWER_BYTES)
-    } catch (cause) {
-      if (stop.aborted) throw aborted(name, stop)
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      throw new CurfewError('GATEWAY_UNREACHABLE', `${name}: ${why} from Kong to ${method} ${path}`, {
-        retriable: true,
-        cause,
-      })
-    }
+    const init = { method, headers, redirect: 'error', body: body && JSON.stringify(body) } as const
+    const send = (signal: AbortSignal) => this.options.fetch(`${this.base()}${path}`, { ...init, signal })
+    const asked = `${method} ${path}`
+    const call = { name, from: `Kong to ${asked}`, timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }
+    const reply = await replyTo(call, stop)
+    const { status, text } = reply
     if (status === 204 || status === 404) return null
-    if (status < 200 || status >= 300) throw failure(name, method, path, status, text, retryAfter)
+    if (status < 200 || status >= 300) throw failure(name, asked, reply)
     try {
       return JSON.parse(text)
     } catch (cause) {
@@ -234,26 +222,15 @@ export class KongClient implements KongPlugins {
   }
 }
 
-function failure(
-  name: string,
-  method: string,
-  path: string,
-  status: number,
-  text: string,
-  retryAfter: string | null,
-): CurfewError {
-  const what = `${name}: Kong answered ${status} to ${method} ${path}`
+function failure(name: string, asked: string, reply: Reply): CurfewError {
+  const { status, text } = reply
+  const what = `${name}: Kong answered ${status} to ${asked}`
   if (status === 405) {
     return new CurfewError('GATEWAY_UNSUPPORTED', `${what}: it takes no writes here; ${NO_WRITES_ADVICE}`)
   }
   if (status === 409)
     return new CurfewError('GATEWAY_CONFLICT', `${what}: ${detail(text)}`, { retriable: true })
-  if (status === 429 || status >= 500) {
-    const seconds = Number(retryAfter ?? Number.NaN)
-    const wait =
-      Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-    return new CurfewError('GATEWAY_UNREACHABLE', what, { retriable: true, ...wait })
-  }
+  if (isBusy(status)) return busy(what, reply)
   return new CurfewError('GATEWAY_REFUSED', `${what}: ${detail(text)}`)
 }
 
@@ -261,26 +238,11 @@ function failure(
 export const NO_WRITES_ADVICE =
   'Kong without a database and data planes are configured elsewhere: give the control plane’s admin API, or use the deny list'
 
-/** Kong's own words, cut and escaped. */
+/** Kong's own words. */
 function detail(text: string): string {
-  let message: unknown = null
-  try {
-    message = record(JSON.parse(text))?.message
-  } catch {
-    return 'no reason given'
-  }
-  return typeof message === 'string' ? JSON.stringify(message.slice(0, 80)) : 'no reason given'
-}
-
-function aborted(name: string, stop: AbortSignal): CurfewError {
-  return new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
+  return quoted(record(jsonIn(text))?.message, 80)
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> | null {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
-  return value as Readonly<Record<string, unknown>>
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+  return isRecord(value) ? value : null
 }

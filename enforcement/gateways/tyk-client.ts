@@ -1,7 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import { hashOf } from '../../core/hash.ts'
 import { isRecord, isTexts } from './answer-shape.ts'
-import { boundedText } from './bounded-answer.ts'
+import { busy, isBusy, jsonIn, quoted, type Reply, replyTo } from './control-plane-call.ts'
 
 export interface TykClientOptions {
   readonly name: string
@@ -17,12 +17,6 @@ export interface TykClientOptions {
 
 /** An object of Tyk's, or a part of one. */
 export type TykRow = Readonly<Record<string, unknown>>
-
-interface Reply {
-  readonly status: number
-  readonly text: string
-  readonly retryAfter: string | null
-}
 
 interface Asked {
   readonly method: 'GET' | 'PUT'
@@ -125,41 +119,21 @@ export class TykClient {
     }
   }
 
-  private async fetched({ method, path, what, body }: Asked, stop: AbortSignal): Promise<Reply> {
+  private fetched({ method, path, what, body }: Asked, stop: AbortSignal): Promise<Reply> {
     const { name, adminUrl, secret, timeoutMs } = this.options
-    if (stop.aborted) throw aborted(name, stop)
     const headers: Record<string, string> = { accept: 'application/json', 'x-tyk-authorization': secret }
     if (body !== undefined) headers['content-type'] = 'application/json'
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
     const root = adminUrl.href.replace(/\/+$/, '')
-    try {
-      const init = { method, headers, signal, redirect: 'error' } as const
-      const answer = await this.options.fetch(`${root}${path}`, {
-        ...init,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      return {
-        status: answer.status,
-        text: await boundedText(answer, MAX_ANSWER_BYTES),
-        retryAfter: answer.headers.get('retry-after'),
-      }
-    } catch (cause) {
-      if (stop.aborted) throw aborted(name, stop)
-      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
-      const said = `${name}: ${why} from Tyk about ${what}`
-      throw new CurfewError('GATEWAY_UNREACHABLE', said, { retriable: true, cause })
-    }
+    const init = { method, headers, redirect: 'error', body: body ? JSON.stringify(body) : null } as const
+    const send = (signal: AbortSignal) => this.options.fetch(`${root}${path}`, { ...init, signal })
+    return replyTo({ name, from: `Tyk about ${what}`, timeoutMs, maxBytes: MAX_ANSWER_BYTES, send }, stop)
   }
 
-  private failure(asked: string, { status, text, retryAfter }: Reply): CurfewError {
+  private failure(asked: string, reply: Reply): CurfewError {
+    const { status, text } = reply
     const what = `${this.options.name}: Tyk answered ${status} about ${asked}`
     if (status === 409) return new CurfewError('GATEWAY_CONFLICT', what, { retriable: true })
-    if (status === 429 || status >= 500) {
-      const seconds = Number(retryAfter ?? Number.NaN)
-      const wait =
-        Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3_600) * 1_000 } : {}
-      return new CurfewError('GATEWAY_UNREACHABLE', `${what}: ${detail(text)}`, { retriable: true, ...wait })
-    }
+    if (isBusy(status)) return busy(`${what}: ${detail(text)}`, reply)
     const why = status === 403 ? 'it takes another secret' : detail(text)
     return new CurfewError('GATEWAY_REFUSED', `${what}: ${why}`)
   }
@@ -171,18 +145,8 @@ export class TykClient {
   }
 }
 
-/** Tyk's own words, cut and escaped. */
+/** Tyk's own words. */
 function detail(text: string): string {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    return 'no reason given'
-  }
-  const said = isRecord(body) && typeof body.message === 'string' ? body.message : ''
-  return said === '' ? 'no reason given' : JSON.stringify(said.slice(0, 120))
-}
-
-function aborted(name: string, stop: AbortSignal): CurfewError {
-  return new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
+  const answer = jsonIn(text)
+  return quoted(isRecord(answer) ? answer.message : null, 120)
 }
