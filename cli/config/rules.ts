@@ -2,10 +2,9 @@ import { secretsEqual } from '../../core/hash.ts'
 import { DAY_MS } from '../../core/time.ts'
 import { isLoopback, listenAddress } from './listen-address.ts'
 import type { Problem, Reporter } from './problem.ts'
-import { checkApisix } from './rules-apisix.ts'
+import { checkAdminUrls } from './rules-admin-url.ts'
 import { checkIdentity } from './rules-identity.ts'
 import { checkPrincipals } from './rules-principals.ts'
-import { checkTyk } from './rules-tyk.ts'
 import type { Config } from './schema.ts'
 
 /** No planned work lasts longer without being planned again. */
@@ -198,8 +197,7 @@ function checkEnforcement(config: Config, report: Reporter): void {
   checkAws(config, report)
   checkApigee(config, report)
   checkIdentity(config, report)
-  checkApisix(config, report)
-  checkTyk(config, report)
+  checkAdminUrls(config, report)
   for (const [i, gateway] of enforcement.gateways.entries()) {
     if (gateway.kind !== 'kong') continue
     const path = `enforcement.gateways[${i}]`
