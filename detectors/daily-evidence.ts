@@ -1,8 +1,13 @@
 import { CORE } from '../baseline/layout.ts'
+import { isStale } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { MAX_SURPRISE } from '../baseline/tail.ts'
 import { DAY_MS, MINUTE_MS } from '../core/time.ts'
 import { ABSTAIN } from './detector.ts'
+
+/** Calls and active days that must be known before anything can be unlike a caller: hours of one day come together. */
+const MIN_CALLS = 20
+const MIN_DAYS = 3
 
 /** What a detector keeps of its evidence, in bytes from the start of its section. */
 const AT = {
@@ -103,8 +108,17 @@ export function dropEvidence(profile: ProfileView, at: number): void {
   profile.f32[(at + AT.dayMost) / 4] = 0
 }
 
-/** The surprise of evidence as large as this for this caller, in decades; ABSTAIN where it is weak. */
+/** Whether enough is known of a caller, so many calls of which were noted, for something to be unlike it. */
+export function isKnownCaller(profile: ProfileView, calls: number): boolean {
+  return calls >= MIN_CALLS && profile.u16[(profile.base + CORE.activeDays) / 2]! >= MIN_DAYS
+}
+
+/**
+ * The surprise of evidence as large as this for this caller, in decades; ABSTAIN where it is weak, or where what was
+ * usual for the caller is too long ago.
+ */
 export function surpriseOfEvidence(profile: ProfileView, at: number): number {
+  if (isStale(profile)) return ABSTAIN
   // USUAL_MOST * SHAPE in front: for a usual caller and little evidence these are the nats in decades.
   const surprise =
     USUAL_MOST * SHAPE * Math.log10(1 + profile.f32[at / 4]! / (SHAPE * usualMost(profile, at)))

@@ -1,11 +1,11 @@
-import { CORE, HOUR_WINDOW, TOTAL } from '../baseline/layout.ts'
-import { isStale } from '../baseline/predictive.ts'
+import { HOUR_WINDOW, TOTAL } from '../baseline/layout.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { Reason } from '../core/opinion.ts'
 import {
   addEvidence,
   DAILY_EVIDENCE_BYTES,
   dropEvidence,
+  isKnownCaller,
   oddsOfNew,
   passTime,
   surpriseOfEvidence,
@@ -23,9 +23,6 @@ const AT = {
   known: 32, // bits of OBJECT_BITS, objects that the caller has used
 } as const
 
-/** Calls with an object and active days that must be known before an object can be unlike the caller. */
-const MIN_CALLS = 20
-const MIN_DAYS = 3
 /** How many times likelier somebody else is to touch an object that the caller never used. */
 const OBJECT_ODDS = 8
 /** Objects of one hour are picked one by one, but from one list: k of them are worth this times ln(1 + k / this). */
@@ -74,10 +71,7 @@ function observe({ event, profile }: Question, section: Section): void {
 
 /** Whether enough is known of the caller for an object to be unlike it. */
 function isKnown(profile: ProfileView, at: number): boolean {
-  return (
-    profile.u16[(at + AT.noted) / 2]! >= MIN_CALLS &&
-    profile.u16[(profile.base + CORE.activeDays) / 2]! >= MIN_DAYS
-  )
+  return isKnownCaller(profile, profile.u16[(at + AT.noted) / 2]!)
 }
 
 /** Share of the calls with an object in which the caller itself brings a new one. */
@@ -87,7 +81,7 @@ function shareOfNew(profile: ProfileView, at: number): number {
 
 function score({ profile }: Question, section: Section): number {
   const at = profile.base + section.offset
-  return isKnown(profile, at) && !isStale(profile) ? surpriseOfEvidence(profile, at) : ABSTAIN
+  return isKnown(profile, at) ? surpriseOfEvidence(profile, at) : ABSTAIN
 }
 
 function explain(question: Question, section: Section): readonly Reason[] {

@@ -1,6 +1,5 @@
 import { ACTIVITY, CORE, HOUR_WINDOW, HOURS_OF_WEEK, TOTAL } from '../baseline/layout.ts'
 import { OPERATIONS } from '../baseline/operations.ts'
-import { isStale } from '../baseline/predictive.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { AccessEvent } from '../core/event.ts'
 import type { Reason } from '../core/opinion.ts'
@@ -9,6 +8,7 @@ import {
   DAILY_EVIDENCE_BYTES,
   dropEvidence,
   evidenceDay,
+  isKnownCaller,
   logOdds,
   oddsOfNew,
   passTime,
@@ -34,9 +34,6 @@ const AT = {
   operations: 64, // u8[OPERATIONS]
 } as const
 
-/** Calls and active days that must be known before anything can be unlike them: hours of one day come together. */
-const MIN_CALLS = 20
-const MIN_DAYS = 3
 /** Calls that the mix of all callers is worth in the own one. */
 const PEERS_CALLS = 5
 /** Active hours that an even spread over the day is worth. */
@@ -124,10 +121,7 @@ function observe(question: Question, section: Section): void {
 
 /** Whether enough is known of the caller for something to be unlike it. */
 function isKnown(profile: ProfileView, at: number): boolean {
-  return (
-    profile.u16[(at + AT.calls) / 2]! >= MIN_CALLS &&
-    profile.u16[(profile.base + CORE.activeDays) / 2]! >= MIN_DAYS
-  )
+  return isKnownCaller(profile, profile.u16[(at + AT.calls) / 2]!)
 }
 
 /** Something new is learnt at once, so it counts whole; that the rest of the calls come with it again says less and less. */
@@ -183,7 +177,7 @@ function oddsOfMark(mark: number, isKnown: boolean, count: number, noted: number
 
 function score({ profile }: Question, section: Section): number {
   const at = profile.base + section.offset
-  return isKnown(profile, at) && !isStale(profile) ? surpriseOfEvidence(profile, at) : ABSTAIN
+  return isKnown(profile, at) ? surpriseOfEvidence(profile, at) : ABSTAIN
 }
 
 function learn({ event, profile }: Question, section: Section): void {

@@ -1,6 +1,5 @@
-import { CORE, HOUR_WINDOW, TOTAL } from '../baseline/layout.ts'
+import { HOUR_WINDOW, TOTAL } from '../baseline/layout.ts'
 import { OPERATIONS } from '../baseline/operations.ts'
-import { isStale } from '../baseline/predictive.ts'
 import type { Prior } from '../baseline/prior.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import type { AccessEvent } from '../core/event.ts'
@@ -10,6 +9,7 @@ import {
   DAILY_EVIDENCE_BYTES,
   dropEvidence,
   evidenceMinute,
+  isKnownCaller,
   logOdds,
   passTime,
   surpriseOfEvidence,
@@ -34,9 +34,6 @@ const SECTION_BYTES = AT.steps + STEPS
 
 /** A caller that was silent for so many minutes begins anew. */
 const VISIT_MINUTES = 30
-/** Calls and active days that must be known before a step can be unlike the caller. */
-const MIN_CALLS = 20
-const MIN_DAYS = 3
 /** Calls that the mix of all callers is worth in the own one, and the own mix in what follows an operation. */
 const PEERS_CALLS = 5
 const MIX_STEPS = 4
@@ -95,10 +92,7 @@ function isStep({ status }: AccessEvent): boolean {
 }
 
 function isKnown(profile: ProfileView, at: number): boolean {
-  return (
-    profile.u16[(at + AT.calls) / 2]! >= MIN_CALLS &&
-    profile.u16[(profile.base + CORE.activeDays) / 2]! >= MIN_DAYS
-  )
+  return isKnownCaller(profile, profile.u16[(at + AT.calls) / 2]!)
 }
 
 function oddsOfStep(
@@ -135,7 +129,7 @@ function stepAt(before: number, operation: number): number {
 
 function score({ profile }: Question, section: Section): number {
   const at = profile.base + section.offset
-  return isKnown(profile, at) && !isStale(profile) ? surpriseOfEvidence(profile, at) : ABSTAIN
+  return isKnown(profile, at) ? surpriseOfEvidence(profile, at) : ABSTAIN
 }
 
 function learn({ event, profile }: Question, section: Section): void {

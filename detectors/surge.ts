@@ -49,7 +49,8 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
  * An hour far beyond the largest that this caller ever had: of served calls, records, writes, or distinct objects. How
  * the hours of one caller spread is hard to say from two weeks of them; that hardly anybody goes far beyond its own
  * largest is a fact about all callers that needs no shape, and a figure that everybody can check. The surprise is the share of
- * all callers' days on which an hour exceeds the largest of former days so many times over.
+ * all callers' days on which an hour exceeds the largest of former days so many times over, and less where few calls
+ * brought it.
  */
 const surge: Detector = {
   name: 'surge',

@@ -1,4 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
+import { within } from '../time-limit.ts'
 import type { CallBudget } from './aws-budget.ts'
 
 /** Services that enforcement calls, each with its own package of the AWS SDK. */
@@ -59,12 +60,15 @@ export function awsService(service: AwsServiceName, connection: AwsConnection): 
     const Command = sdk[`${operation}Command`] as new (input: object) => object
     const what = `${service} ${operation}`
     await budget?.take(stop)
-    const limit = AbortSignal.timeout(timeoutMs)
+    let isLate = false
     try {
-      return await client.send(new Command(input), { abortSignal: AbortSignal.any([stop, limit]) })
+      return await within(timeoutMs, stop, (signal) => {
+        signal.addEventListener('abort', () => (isLate = true), { once: true })
+        return client.send(new Command(input), { abortSignal: signal })
+      })
     } catch (cause) {
       if (stop.aborted) throw aborted(name, stop)
-      if (limit.aborted) throw unreachable(`${name}: no answer within ${timeoutMs} ms to ${what}`, cause)
+      if (isLate) throw unreachable(`${name}: no answer within ${timeoutMs} ms to ${what}`, cause)
       return absentOrThrow(name, what, cause)
     }
   }

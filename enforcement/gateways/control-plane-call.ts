@@ -1,4 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
+import { within } from '../time-limit.ts'
 import { boundedText } from './bounded-answer.ts'
 
 /** What a control plane answered. */
@@ -32,14 +33,17 @@ export async function replyTo(call: ControlPlaneCall, stop: AbortSignal): Promis
   const { name, from, timeoutMs, maxBytes } = call
   const aborted = () => new CurfewError('ABORTED', `${name}: aborted`, { cause: stop.reason })
   if (stop.aborted) throw aborted()
-  const signal = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
+  let isLate = false
   try {
-    const answer = await call.send(signal)
-    return { status: answer.status, text: await boundedText(answer, maxBytes), headers: answer.headers }
+    return await within(timeoutMs, stop, async (signal) => {
+      signal.addEventListener('abort', () => (isLate = true), { once: true })
+      const answer = await call.send(signal)
+      return { status: answer.status, text: await boundedText(answer, maxBytes), headers: answer.headers }
+    })
   } catch (cause) {
     if (stop.aborted) throw aborted()
     if (cause instanceof CurfewError) throw cause
-    const why = signal.aborted ? `no answer within ${timeoutMs} ms` : 'no answer'
+    const why = isLate ? `no answer within ${timeoutMs} ms` : 'no answer'
     throw new CurfewError('GATEWAY_UNREACHABLE', `${name}: ${why} from ${from}`, { retriable: true, cause })
   }
 }

@@ -1,4 +1,5 @@
 import { CurfewError } from '../../core/errors.ts'
+import { within } from '../time-limit.ts'
 import type { TrafficCounter } from '../traffic-counter.ts'
 
 const ANSWER_TIMEOUT_MS = 5_000
@@ -34,13 +35,14 @@ export function nginxCounter(gateway: string, url: string): TrafficCounter {
 }
 
 async function page(url: string, stop: AbortSignal): Promise<string> {
-  const signal = AbortSignal.any([stop, AbortSignal.timeout(ANSWER_TIMEOUT_MS)])
   try {
-    const response = await fetch(url, { redirect: 'error', signal })
-    if (!response.ok) throw failure(`it answered ${response.status}`)
-    if (Number(response.headers.get('content-length') ?? 0) > MAX_ANSWER_BYTES)
-      throw failure('the page is too long')
-    return (await response.text()).slice(0, MAX_ANSWER_BYTES)
+    return await within(ANSWER_TIMEOUT_MS, stop, async (signal) => {
+      const response = await fetch(url, { redirect: 'error', signal })
+      if (!response.ok) throw failure(`it answered ${response.status}`)
+      if (Number(response.headers.get('content-length') ?? 0) > MAX_ANSWER_BYTES)
+        throw failure('the page is too long')
+      return (await response.text()).slice(0, MAX_ANSWER_BYTES)
+    })
   } catch (error) {
     if (error instanceof CurfewError) throw error
     if (stop.aborted) throw new CurfewError('ABORTED', 'asking nginx was stopped', { cause: error })

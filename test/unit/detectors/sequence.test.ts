@@ -108,15 +108,25 @@ describe('sequence', () => {
     expect(evidence()).toBe(0)
   })
 
-  it('halves its counts before one of them overflows', () => {
-    const engine = trained(60)
+  it('halves its counts before one of them overflows, so that none begins anew', () => {
+    const engine = trained(1)
     const section = engine.judge.sections[DETECTORS.indexOf(sequence)]!
     const view = engine.residents.slab.at(engine.residents.find('default', principal))
-    const counts = view.bytes.subarray(
-      view.base + section.offset + 24,
-      view.base + section.offset + section.bytes,
-    )
-    expect(Math.max(...counts)).toBeGreaterThan(100)
+    const from = view.base + section.offset + 24
+    const counts = () => view.bytes.slice(from, view.base + section.offset + section.bytes)
+    let largest = 0
+    let halvings = 0
+    for (let n = VISITS_A_DAY; n < 60 * VISITS_A_DAY; n++) {
+      const time = MONDAY + Math.floor(n / VISITS_A_DAY) * DAY_MS + (8 + (n % VISITS_A_DAY)) * HOUR_MS
+      const before = counts()
+      for (const event of visit(time)) engine.step(event)
+      const after = counts()
+      expect(after.every((count, i) => count >= Math.floor(before[i]! / 2))).toBe(true)
+      if (after.some((count, i) => count < before[i]!)) halvings++
+      largest = Math.max(largest, ...after)
+    }
+    expect(halvings).toBeGreaterThan(1)
+    expect(largest).toBeGreaterThan(250)
     expect(opinion(engine, visit(MONDAY + 60 * DAY_MS + 9 * HOUR_MS))).toBeNull()
   })
 

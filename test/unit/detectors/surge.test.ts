@@ -98,6 +98,22 @@ describe('an hour beyond the largest of former days', () => {
     expect(estimate).toBeLessThan(650)
   })
 
+  it('believes an amount less the fewer calls brought it, but what is absurd in one', () => {
+    const brought = (amount: number, calls: number) =>
+      opinion(
+        world(),
+        burst(consumer('wild'), noon(10), calls, MINUTE_MS / 2, { records: amount / calls }),
+      ) ?? 0
+    const few = brought(32_000, 8)
+    expect(few).toBeGreaterThan(1)
+    expect(brought(32_000, 1)).toBe(0)
+    expect(brought(32_000, 16)).toBeGreaterThan(few)
+    expect(brought(32_000, 64)).toBeGreaterThan(1.5 * few)
+    const absurd = brought(3.2e9, 1)
+    expect(absurd).toBeGreaterThan(5)
+    expect(brought(3.2e9, 64) - absurd).toBeLessThan(2)
+  })
+
   it('does not count what was refused or failed', () => {
     const refused = Array.from({ length: 2_000 }, (_, i) =>
       call(noon(10) + i * 1_000, consumer('wild'), { status: i % 2 === 0 ? 403 : 503, records: 100 }),

@@ -117,9 +117,10 @@ describe('faults of APISIX’s control plane', { timeout: 60_000 }, () => {
   it('a call that is never answered ends', async () => {
     const { apisix, gateway } = await started()
     await apisix.fail('hang')
-    const error = { code: 'GATEWAY_UNREACHABLE', retriable: true, message: /no answer within 300 ms/ }
-    await expect(gateway.list(never)).rejects.toMatchObject({ ...error, message: expect.any(String) })
-    await expect(gateway.put(rules[1]!, never)).rejects.toMatchObject({ code: error.code })
+    const message = expect.stringContaining('no answer within 300 ms from APISIX to GET /consumers')
+    const error = { code: 'GATEWAY_UNREACHABLE', retriable: true, message }
+    await expect(gateway.list(never)).rejects.toMatchObject(error)
+    await expect(gateway.put(rules[1]!, never)).rejects.toMatchObject(error)
   })
 })
 
