@@ -5,7 +5,7 @@ import type { Clock, WallTimeMs } from '../core/time.ts'
 import type { Answer, AnswerReason, Reply } from './decision-answer.ts'
 import type { ShownToken } from './decision-endpoint-memory.ts'
 import { MAX_IDENTITY_CHARS, shownOf, TokenMemory } from './decision-endpoint-memory.ts'
-import type { TokenFault, TrustedIssuer } from './decision-endpoint-tokens.ts'
+import type { TrustedIssuer } from './decision-endpoint-tokens.ts'
 import { readToken, TokenVerifier } from './decision-endpoint-tokens.ts'
 import { ENVELOPE_HEADER, type EnvelopeBook, envelopeHeader } from './envelope-book.ts'
 import type { DenyList } from './gateways/deny-list.ts'
@@ -106,8 +106,7 @@ export class DecisionDesk {
     if (call.verified) return this.vouched(call.verified, asked, now)
     const { text } = asked
     const known = text === null || verifier === null ? null : memory.find(text, now)
-    const read = known !== null || text === null ? null : readToken(text)
-    const token = known?.token ?? read?.claimed ?? null
+    const token = known?.token ?? (text === null ? null : readToken(text))
     const alone = asked.apiKey === null && asked.consumer === null && asked.credential === null
     const question =
       known !== null && alone && asked.network === null ? known.question : ask(options, token, asked)
@@ -118,17 +117,15 @@ export class DecisionDesk {
     if (anonymous && options.requireIdentity) return this.refuse(401, 'no-identity')
     if (text === null || known !== null) return this.admit(question, known?.shown ?? null, now)
     if (verifier === null) return this.admit(ask(options, null, asked), null, now)
-    if (read === null) return this.refuse(401, 'invalid-token')
-    const found = (fault: TokenFault | null): Reply => {
+    if (token === null) return this.refuse(401, 'invalid-token')
+    return verifier.fault(text, token, now, this.toleranceSeconds).then((fault) => {
       if (fault !== null) return this.refuse(fault === 'keys-unreachable' ? 503 : 401, fault)
-      const plain = alone && asked.network === null ? question : ask(options, read.claimed, NOBODY_ELSE)
-      const { shown } = memory.add(text, plain, read.claimed, now, this.toleranceSeconds)
+      const plain = alone && asked.network === null ? question : ask(options, token, NOBODY_ELSE)
+      const { shown } = memory.add(text, plain, token, now, this.toleranceSeconds)
       // The list may have learnt of the caller while the signature was checked.
       const late = options.denyList.refusal(question, now)
       return late === null ? this.admit(question, shown, now) : this.reply(late, shown)
-    }
-    const fault = verifier.fault(text, read, now, this.toleranceSeconds)
-    return fault instanceof Promise ? fault.then(found) : found(fault)
+    })
   }
 
   /** Turns a call away for a reason that is not on the list. */
@@ -139,7 +136,7 @@ export class DecisionDesk {
   /** Of a token that the gateway verified: its signature is not looked at again. */
   private vouched(token: AskedToken, asked: Asked, now: WallTimeMs): Reply {
     // The application could read the other one.
-    if (asked.text !== null && !isOf(readToken(asked.text)?.claimed ?? null, token))
+    if (asked.text !== null && !isOf(readToken(asked.text), token))
       return this.refuse(401, 'ambiguous-identity')
     const question = ask(this.options, token, asked)
     const refusal = this.options.denyList.refusal(question, now)

@@ -10,7 +10,6 @@ import {
 } from 'jose'
 import { CurfewError } from '../core/errors.ts'
 import type { WallTimeMs } from '../core/time.ts'
-import { claimsFault, HmacKey, readUsual, type UsualToken } from './decision-endpoint-read.ts'
 import type { AskedToken } from './gateways/deny-list-index.ts'
 
 /** A bearer token longer than this is refused unread. */
@@ -18,6 +17,8 @@ export const MAX_TOKEN_CHARS = 8_192
 const MAX_CLAIM_CHARS = 1_024
 /** RFC 7518 section 3.2: an HMAC key is at least as long as its hash. */
 const MIN_SECRET_BYTES = 32
+
+type HmacSecret = Extract<VerificationKey, { kind: 'secret' }>
 
 /** What an issuer signs with. Algorithms are pinned here, never taken from the token. */
 export type VerificationKey =
@@ -42,26 +43,19 @@ export type TokenFault =
   | 'missing-exp'
   | 'keys-unreachable'
 
-/** A token that was read and not verified. */
-export interface ReadToken {
-  readonly claimed: AskedToken
-  /** Its parts, where it is written in the usual form. */
-  readonly usual: UsualToken | null
-}
-
 /** Reads a token's claims without believing them; null when it is no JWT at all. */
-export function readToken(text: string): ReadToken | null {
+export function readToken(text: string): AskedToken | null {
   if (text.length > MAX_TOKEN_CHARS) return null
-  const usual = readUsual(text)
-  if (usual !== null) return { claimed: claimsOf(usual.claims), usual }
   // Spares the price of an exception for what has not the parts of a token.
-  if (text.split('.').length !== 3) return null
+  if (text.split('.', 4).length !== 3) return null
+  let claims: Readonly<Record<string, unknown>>
   try {
     decodeProtectedHeader(text)
-    return { claimed: claimsOf(decodeJwt(text)), usual: null }
+    claims = decodeJwt(text)
   } catch {
     return null
   }
+  return claimsOf(claims)
 }
 
 /** The claims that decisions look at, as they stand; nothing of them is believed yet. */
@@ -107,59 +101,41 @@ export class TokenVerifier {
     const issuers = new Map<string | null, PreparedIssuer>()
     for (const { issuer, audience, keys } of trusted) {
       if (issuers.has(issuer)) throw invalid(`issuer ${JSON.stringify(issuer)} is listed twice`)
-      const prepared = await Promise.all(keys.map(prepare))
-      issuers.set(issuer, { audience, keys: prepared, secrets: secretsOf(keys) })
+      issuers.set(issuer, { audience, keys: await Promise.all(keys.map(prepare)) })
     }
     return new TokenVerifier(issuers)
   }
 
-  /**
-   * Null when the token is good. `clockToleranceSeconds` covers clocks that disagree. Waits for nothing where the issuer
-   * signs with secrets and the token is in the usual form.
-   */
-  fault(
+  /** Null when the token is good. `clockToleranceSeconds` covers clocks that disagree. */
+  async fault(
     text: string,
-    { claimed, usual }: ReadToken,
+    claimed: AskedToken,
     now: WallTimeMs,
     clockToleranceSeconds: number,
-  ): TokenFault | null | Promise<TokenFault | null> {
+  ): Promise<TokenFault | null> {
     const issuer = this.issuers.get(claimed.iss)
     if (issuer === undefined) return 'unknown-issuer'
     if (claimed.malformed) return 'invalid-token'
-    const { secrets, audience } = issuer
-    if (usual === null || secrets === null)
-      return joseFault(text, issuer, claimed, now, clockToleranceSeconds)
-    if (!secrets.some((secret) => secret.signed(usual))) return 'bad-signature'
-    return claimsFault(usual.claims, { audience, now, toleranceSeconds: clockToleranceSeconds })
-  }
-}
-
-async function joseFault(
-  text: string,
-  issuer: PreparedIssuer,
-  claimed: AskedToken,
-  now: WallTimeMs,
-  clockToleranceSeconds: number,
-): Promise<TokenFault | null> {
-  let worst: TokenFault = 'bad-signature'
-  for (const { algorithms, key } of issuer.keys) {
-    try {
-      await jwtVerify(text, key, {
-        algorithms: [...algorithms],
-        requiredClaims: ['exp'],
-        currentDate: new Date(now),
-        clockTolerance: clockToleranceSeconds,
-        ...(claimed.iss === null ? {} : { issuer: claimed.iss }),
-        ...(issuer.audience === null ? {} : { audience: issuer.audience }),
-      })
-      return null
-    } catch (error) {
-      const fault = faultOf(error)
-      if (fault === 'expired' || fault === 'missing-exp' || fault === 'invalid-token') return fault
-      if (fault === 'keys-unreachable') worst = fault
+    let worst: TokenFault = 'bad-signature'
+    for (const { algorithms, key } of issuer.keys) {
+      try {
+        await jwtVerify(text, key, {
+          algorithms: [...algorithms],
+          requiredClaims: ['exp'],
+          currentDate: new Date(now),
+          clockTolerance: clockToleranceSeconds,
+          ...(claimed.iss === null ? {} : { issuer: claimed.iss }),
+          ...(issuer.audience === null ? {} : { audience: issuer.audience }),
+        })
+        return null
+      } catch (error) {
+        const fault = faultOf(error)
+        if (fault === 'expired' || fault === 'missing-exp' || fault === 'invalid-token') return fault
+        if (fault === 'keys-unreachable') worst = fault
+      }
     }
+    return worst
   }
-  return worst
 }
 
 interface PreparedKey {
@@ -170,15 +146,6 @@ interface PreparedKey {
 interface PreparedIssuer {
   readonly audience: string | null
   readonly keys: readonly PreparedKey[]
-  /** The keys again, where all of them are secrets. */
-  readonly secrets: readonly HmacKey[] | null
-}
-
-function secretsOf(keys: readonly VerificationKey[]): readonly HmacKey[] | null {
-  const secrets = keys.flatMap((key) =>
-    key.kind === 'secret' ? [new HmacKey(key.algorithm, key.secret)] : [],
-  )
-  return secrets.length === keys.length ? secrets : null
 }
 
 async function prepare(key: VerificationKey): Promise<PreparedKey> {
@@ -186,7 +153,7 @@ async function prepare(key: VerificationKey): Promise<PreparedKey> {
     case 'secret':
       if (key.secret.byteLength < MIN_SECRET_BYTES)
         throw invalid(`a secret is shorter than ${MIN_SECRET_BYTES} bytes`)
-      return { algorithms: [key.algorithm], key: async () => key.secret }
+      return { algorithms: [key.algorithm], key: await hmacKey(key) }
     case 'public-key': {
       assertAsymmetric([key.algorithm])
       const imported = await importSPKI(key.pem, key.algorithm).catch((cause: unknown) => {
@@ -201,6 +168,13 @@ async function prepare(key: VerificationKey): Promise<PreparedKey> {
       assertAsymmetric(key.algorithms)
       return { algorithms: key.algorithms, key: createRemoteJWKSet(key.url, { timeoutDuration: 2_000 }) }
   }
+}
+
+/** Imported once: of the bytes of a secret the library would make a key for every token. */
+async function hmacKey({ algorithm, secret }: HmacSecret): Promise<JWTVerifyGetKey> {
+  const hash = `SHA-${algorithm.slice(2)}`
+  const key = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash }, false, ['verify'])
+  return async () => key
 }
 
 /** A public key must never serve as an HMAC secret (RFC 8725 section 2.1). */
