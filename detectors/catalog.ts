@@ -1,11 +1,15 @@
+import awakening from './awakening.ts'
 import burst from './burst.ts'
 import changePoint from './change-point.ts'
 import type { Detector } from './detector.ts'
 import enumeration from './enumeration.ts'
+import longDay from './long-day.ts'
 import newObjects from './new-objects.ts'
+import newPlace from './new-place.ts'
 import novelty from './novelty.ts'
 import offHours from './off-hours.ts'
 import probing from './probing.ts'
+import rareOperations from './rare-operations.ts'
 import sequence from './sequence.ts'
 import surge from './surge.ts'
 import tokenSharing from './token-sharing.ts'
@@ -24,6 +28,10 @@ export const DETECTORS: readonly Detector[] = [
   surge,
   newObjects,
   sequence,
+  newPlace,
+  awakening,
+  longDay,
+  rareOperations,
 ]
 
 /**

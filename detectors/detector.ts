@@ -37,6 +37,8 @@ export interface Detector {
   readonly sectionBytes: number
   /** Weight in the combination, relative to the others. */
   readonly weight: number
+  /** Set where it does not compare with peers a caller whose own past is too long ago: it counts whole then. */
+  readonly speaksOfStale?: boolean
   /** OWASP API Security Top 10 (2023) items that this surprise points to. */
   readonly owasp: readonly string[]
   /**

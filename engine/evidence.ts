@@ -14,6 +14,7 @@ const KINDS: Readonly<Record<string, 'amount' | 'habit'>> = {
   bytes: 'amount',
   writes: 'amount',
   objects: 'amount',
+  hours: 'amount',
   operation: 'habit',
   object: 'habit',
   hour: 'habit',
@@ -28,6 +29,10 @@ const HOUR_OF_WEEK = 'hour-of-week/'
 /** That a caller goes about things in another order says that it is used otherwise, not by whom; it repeats what habits say. */
 const ORDER = 'sequence'
 
+/** Of these a new network or client is the whole evidence, or a part of it; they tell of the same change. */
+const PLACE = 'place'
+const NEW_PLACE = /^(network|client)\/new/
+
 /**
  * Whether reasons speak for a credential in other hands, which is what a revocation is for: two independent kinds of
  * evidence, of which one is neither an amount nor a habit, or that one kind alone beyond `alone`; or an absurd amount. A job that is
@@ -35,26 +40,37 @@ const ORDER = 'sequence'
  * operations that it seldom uses: it is held, and released again, but its credential is as good as before.
  */
 export function speaksForTheft(reasons: readonly Reason[], alone: number): boolean {
-  const strength = new Map<string, number>()
-  for (const { detector, feature, surprise } of reasons) {
-    if (detector === ORDER) continue
-    const kind = kindOf(feature) ?? detector
-    const before = strength.get(kind) ?? 0
-    // Reasons of one detector share its surprise among them; those of several windows repeat it.
-    strength.set(kind, kind === 'amount' ? Math.max(before, surprise) : before + surprise)
-  }
   let kinds = 0
   let theft = 0
-  for (const [kind, surprise] of strength) {
+  let amount = 0
+  for (const [kind, surprise] of strengths(reasons)) {
+    if (kind === 'amount') amount = surprise
     if (surprise < STRONG) continue
     kinds++
     if (kind !== 'amount' && kind !== 'habit') theft = Math.max(theft, surprise)
   }
-  const absurd = (strength.get('amount') ?? 0) >= ABSURD * alone
-  return absurd || theft >= alone || (theft > 0 && kinds >= 2)
+  return amount >= ABSURD * alone || theft >= alone || (theft > 0 && kinds >= 2)
 }
 
-function kindOf(feature: string): 'amount' | 'habit' | undefined {
+/** How much each kind of evidence says. Reasons of one detector share its surprise among them; several detectors repeat it. */
+function strengths(reasons: readonly Reason[]): ReadonlyMap<string, number> {
+  const ofDetector = new Map<string, Map<string, number>>()
+  const strongest = new Map<string, number>()
+  for (const { detector, feature, surprise } of reasons) {
+    if (detector === ORDER) continue
+    const kind = kindOf(feature) ?? detector
+    const sums = ofDetector.get(detector) ?? new Map<string, number>()
+    ofDetector.set(detector, sums)
+    // Those of several windows say the same thing.
+    const before = sums.get(kind) ?? 0
+    const sum = kind === 'amount' ? Math.max(before, surprise) : before + surprise
+    sums.set(kind, sum)
+    strongest.set(kind, Math.max(strongest.get(kind) ?? 0, sum))
+  }
+  return strongest
+}
+
+function kindOf(feature: string): string | undefined {
   if (feature.startsWith(HOUR_OF_WEEK)) return undefined
-  return KINDS[/^[a-z]+/.exec(feature)?.[0] ?? '']
+  return NEW_PLACE.test(feature) ? PLACE : KINDS[/^[a-z]+/.exec(feature)?.[0] ?? '']
 }

@@ -10,7 +10,7 @@ import { ABSTAIN, type Detector, type Question, type Section } from '../detector
 import { CANARY_DETECTOR, CANARY_PART, CANARY_REASON } from './canary.ts'
 import { combine } from './combine.ts'
 import type { Knowledge } from './knowledge.ts'
-import { LEVELS_SECTION, noteLevel, worthOf } from './levels.ts'
+import { LEVELS_SECTION, noteLevel, REPEATED_SECTION, worthFor } from './levels.ts'
 
 interface MutablePart {
   detector: string
@@ -27,6 +27,10 @@ interface MutableQuestion {
 
 /** What peers say about a STALE caller counts half: they vouch for nobody in particular. */
 const STALE_WEIGHT = 0.5
+
+function weightFor({ speaksOfStale }: Detector, isOld: boolean): number {
+  return isOld && speaksOfStale !== true ? STALE_WEIGHT : 1
+}
 
 /** The detectors in use, their places in a profile, and the scratch memory of one judgement. */
 export class Judge {
@@ -48,10 +52,11 @@ export class Judge {
     this.detectors = detectors
     this.stored = [
       LEVELS_SECTION,
+      REPEATED_SECTION,
       ...detectors.map(({ name, version, sectionBytes }) => ({ name, version, bytes: sectionBytes })),
     ]
     checkSections(this.stored)
-    let offset = FIXED_BYTES + LEVELS_SECTION.bytes
+    let offset = FIXED_BYTES + LEVELS_SECTION.bytes + REPEATED_SECTION.bytes
     this.sections = detectors.map((d) => {
       const section = { offset, bytes: d.sectionBytes }
       offset += d.sectionBytes
@@ -76,7 +81,7 @@ export class Judge {
   score(event: AccessEvent, profile: ProfileView, known: Knowledge, newHour: boolean): number | null {
     const question = this.ask(event, profile, known.prior, newHour)
     const { levels } = known.calibration
-    const weight = isStale(profile) ? STALE_WEIGHT : 1
+    const isOld = isStale(profile)
     let count = 0
     for (let i = 0; i < this.detectors.length; i++) {
       const detector = this.detectors[i]!
@@ -84,7 +89,7 @@ export class Judge {
       if (surprise === ABSTAIN) continue
       noteLevel(profile, detector.place, surprise)
       const part = this.spare[i]!
-      part.surprise = weight * worthOf(levels, detector.place, surprise)
+      part.surprise = weightFor(detector, isOld) * worthFor(profile, levels, detector.place, surprise)
       this.parts[count++] = part
     }
     if (this.parts.length !== count) this.parts.length = count
@@ -131,14 +136,16 @@ export class Judge {
     if (parts[0]?.detector === CANARY_DETECTOR) return { reasons: [CANARY_REASON], parts }
     const total = parts.reduce((sum, p) => sum + p.weight * p.surprise, 0)
     const reasons: Reason[] = []
-    const weight = isStale(profile) ? STALE_WEIGHT : 1
+    const isOld = isStale(profile)
     for (const part of parts) {
       const i = this.detectors.findIndex((d) => d.name === part.detector)
+      const detector = this.detectors[i]!
       const share = total === 0 ? 0 : (part.weight * part.surprise) / total
-      const own = this.detectors[i]!.explain(question, this.sections[i]!)
+      const own = detector.explain(question, this.sections[i]!)
       const sum = own.reduce((s, r) => s + r.weight, 0)
       for (const reason of own) {
-        const surprise = weight * worthOf(calibration.levels, this.detectors[i]!.place, reason.surprise)
+        const worth = worthFor(profile, calibration.levels, detector.place, reason.surprise)
+        const surprise = weightFor(detector, isOld) * worth
         reasons.push({ ...reason, surprise, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
       }
     }

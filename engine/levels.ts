@@ -17,6 +17,20 @@ export const LEVEL_PLACES = 16
 /** The section in front of the detectors': per place, 1 + the bin of the largest surprise today; 0 where there was none. */
 export const LEVELS_SECTION = { name: 'day-levels', version: 1, bytes: LEVEL_PLACES } as const
 
+/**
+ * And behind it, per place, what the caller's own days reached: u8[LEVEL_PLACES] the second largest of them, then as many
+ * of the largest, in sixteenths of a decade. Both fade by one of these a day.
+ */
+export const REPEATED_SECTION = { name: 'repeated-levels', version: 1, bytes: 2 * LEVEL_PLACES } as const
+const UNITS_PER_DECADE = 16
+const MOST_UNITS = 255
+/**
+ * Decades that a surprise is worth less, at most, which two former days of the caller had as well: a nightly job that is
+ * too large every night is a habit, and the same alarm for the third time tells nobody anything. Two, as an attack must not be
+ * excused by the day before; and no more than this, as nobody may train a caller to be overlooked.
+ */
+const REPEATED = 1
+
 /** Principal-days that the built-in model (a detector's tails are exact) is worth. */
 const BUILT_IN_DAYS = 200
 /** Days that must lie beyond the point from which the tail is extrapolated. */
@@ -40,10 +54,21 @@ export function closeLevels(view: ProfileView, counts: Float64Array | null): voi
   const from = view.base + FIXED_BYTES
   for (let place = 0; place < LEVEL_PLACES; place++) {
     const note = view.bytes[from + place]!
+    noteRepeated(view, from + LEVEL_PLACES + place, note)
     if (note === 0) continue
     view.bytes[from + place] = 0
     if (counts !== null) counts[place * LEVEL_BINS + note - 1]! += 1
   }
+}
+
+/** `second` is the byte of the second largest; a note is 1 + a bin, so that it is the upper edge of the bin as well. */
+function noteRepeated({ bytes }: ProfileView, second: number, note: number): void {
+  const first = second + LEVEL_PLACES
+  const units = Math.min(MOST_UNITS, (note * UNITS_PER_DECADE) / BINS_PER_DECADE)
+  const largest = Math.max(0, bytes[first]! - 1)
+  const other = Math.max(0, bytes[second]! - 1)
+  bytes[first] = Math.max(units, largest)
+  bytes[second] = Math.max(other, Math.min(units, largest))
 }
 
 /** Cuts the levels from day maxima of `days` principal-days; on the others the detector had no opinion. */
@@ -86,4 +111,14 @@ export function worthOf(levels: Levels, place: number, surprise: number): number
   const x = surprise * BINS_PER_DECADE
   const bin = x < LEVEL_BINS - 1 ? x | 0 : LEVEL_BINS - 1
   return level[bin]! + (level[bin + 1]! - level[bin]!) * (x - bin)
+}
+
+/** What it is worth for a caller, where two of its former days may have had as much. */
+export function worthFor(view: ProfileView, levels: Levels, place: number, surprise: number): number {
+  const worth = worthOf(levels, place, surprise)
+  const units = view.bytes[view.base + FIXED_BYTES + LEVEL_PLACES + place]!
+  if (units === 0 || worth <= DAY_LOOKS) return worth
+  const before = worthOf(levels, place, units / UNITS_PER_DECADE)
+  if (before <= DAY_LOOKS) return worth
+  return worth - Math.min(REPEATED, Math.min(worth, before) - DAY_LOOKS)
 }

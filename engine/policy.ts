@@ -21,7 +21,7 @@ export interface Step {
 }
 
 /** How much the incident threshold must be exceeded before anything is enforced, in decades. */
-const ENFORCEMENT_MARGIN = 1
+const ENFORCEMENT_MARGIN = 0.5
 /** Share of the surprising calls that a smaller scope must hold to be chosen. */
 const SCOPE_SHARE = 0.9
 /** A throttle may let out this many impact floors of records a minute; otherwise it is a block. */

@@ -30,7 +30,7 @@ export const SETTING_SPECS = {
     largerLoosens: true,
   },
   throttleSurprise: {
-    default: 6.5,
+    default: 5.5,
     min: 2,
     max: 40,
     unit: '-log10 p',

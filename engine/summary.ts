@@ -40,6 +40,10 @@ export function summarise(incident: Incident): string {
     const noun = COUNTED[reason.detector]
     if (noun !== undefined && reason.surprise >= MIN_MENTIONED) parts.push(countedText(reason, noun))
   }
+  for (const reason of incident.reasons) {
+    const noun = OF_A_DAY[reason.detector]
+    if (noun !== undefined && reason.surprise >= MIN_MENTIONED) parts.push(recordText(reason, noun))
+  }
   if (unlike.length > 0) parts.push(`unlike itself: ${unlike.map(noveltyText).join(', ')}`)
   if (parts.length === 0) parts.push('many small deviations from its habits')
   return `${incident.entity.id}: ${parts.join('; ')}`
@@ -51,6 +55,14 @@ const COUNTED: Readonly<Record<string, string>> = {
   enumeration: 'ids next to the one before',
   'token-sharing': 'turns between two networks or clients',
   'change-point': 'bytes',
+}
+
+/** What a day had more of than any before. */
+const OF_A_DAY: Readonly<Record<string, string>> = {
+  'new-place': 'calls from a network and with a client program that are both new',
+  awakening: 'records after a longer silence than ever',
+  'long-day': 'hours with calls',
+  'rare-operations': 'calls of operations that few callers use',
 }
 
 /** Detectors that say how a caller is unlike itself. */
@@ -87,6 +99,10 @@ function linesText({ observed, expected, range }: Reason): string {
 
 function surgeText({ observed, expected, unit }: Reason): string {
   return `${rounded(observed)} ${unit} within sixty minutes (never more than ${rounded(expected)} before)`
+}
+
+function recordText({ observed, expected }: Reason, noun: string): string {
+  return `${rounded(observed)} ${noun} in a day (never more than ${rounded(expected)} before)`
 }
 
 function volumeText(reason: Reason): string {

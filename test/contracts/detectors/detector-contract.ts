@@ -1,6 +1,7 @@
 import { emptyPriorSums } from '../../../baseline/prior.ts'
 import { MAX_SURPRISE } from '../../../baseline/tail.ts'
 import type { AccessEvent } from '../../../core/event.ts'
+import { eventTime } from '../../../core/time.ts'
 import { ABSTAIN, type Detector, type Question, type Section } from '../../../detectors/detector.ts'
 import volume from '../../../detectors/volume.ts'
 import type { Partition } from '../../../engine/partition.ts'
@@ -40,7 +41,7 @@ const NIGHT = [
   call(SUNDAY_3_AM + 300_000, HABIT.principal, { method: 'DELETE', records: 50, responseBytes: 20_000 }),
 ]
 
-/** Calls of the same night: ids counted through, most of them refused, from two networks in turn, or one answer of another size. */
+/** Calls of the same night: ids counted through, most of them refused, from two networks in turn, one answer of another size, from elsewhere by another program; or a day on which each hour has calls, and a night after weeks of silence. */
 export const PLANTED_CALLS = {
   walk: NIGHT.map((event, i) => ({ ...event, objectIds: [`${70_000 + i}`] })),
   refusals: NIGHT.map((event, i) => ({ ...event, status: 403, objectIds: [`${70_000 + 97 * i}`] })),
@@ -51,6 +52,16 @@ export const PLANTED_CALLS = {
     method: 'GET',
     responseBytes: i < NIGHT.length - 1 ? 20_000 + (i % 7) * 100 : 2_000,
   })),
+  // Which operations are rare is known after weeks only.
+  removals: [
+    ...routine(HABIT, MONDAY + 28 * DAY_MS, 28, 12),
+    ...NIGHT.map((event) => ({ ...event, method: 'DELETE', time: eventTime(event.time + 28 * DAY_MS) })),
+  ],
+  elsewhere: NIGHT.map((event) => ({ ...event, clientIp: '203.0.113.9', userAgent: 'curl/8.5' })),
+  aroundTheClock: Array.from({ length: 24 }, (_, hour) =>
+    call(SUNDAY_3_AM + (hour - 3) * HOUR_MS, HABIT.principal),
+  ),
+  afterSilence: NIGHT.map((event) => ({ ...event, time: eventTime(event.time + 21 * DAY_MS) })),
 } as const
 
 /** Lies in front of and behind the detector under test, so that both its borders are watched. */

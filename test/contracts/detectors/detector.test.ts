@@ -20,6 +20,10 @@ const PLANTED_FEATURES: Readonly<Record<string, RegExp>> = {
   sequence: /^sequence\/DELETE /,
   novelty: /^hour-of-day\/03:00 UTC$/,
   surge: /^(requests|records|writes|objects)\/largest-hour$/,
+  'new-place': /^network\/new-with-client$/,
+  awakening: /^records\/after-silence$/,
+  'long-day': /^hours\/day$/,
+  'rare-operations': /^operation\/DELETE /,
   'method-novelty': /^methods\/DELETE$/,
 }
 
@@ -29,6 +33,10 @@ const PLANTED: Readonly<Record<string, readonly AccessEvent[]>> = {
   'new-objects': PLANTED_CALLS.strangers,
   'token-sharing': PLANTED_CALLS.turns,
   'change-point': PLANTED_CALLS.sizes,
+  'new-place': PLANTED_CALLS.elsewhere,
+  awakening: PLANTED_CALLS.afterSilence,
+  'long-day': PLANTED_CALLS.aroundTheClock,
+  'rare-operations': PLANTED_CALLS.removals,
 }
 
 function subjectOf(detector: Detector): Subject {

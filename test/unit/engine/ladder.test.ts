@@ -121,17 +121,17 @@ describe('the first rung', () => {
   })
 
   it.each([
-    ['surprise', { surprise: 5.9 }],
+    ['surprise', { surprise: 5.4 }],
     ['persistence', { events: 3, since: { records: 500, requests: 3, bytes: 0, events: 3 } }],
     ['impact', { records: 99, since: { records: 99, requests: 20, bytes: 200_000, events: 20 } }],
   ])('waits for %s', (_, changes) => {
     expect(step(incident(changes))).toBeNull()
   })
 
-  it('asks for a full decade above the incident threshold, however low the setting is', () => {
+  it('asks for half a decade above the incident threshold, however low the setting is', () => {
     const values = { ...DEFAULT_SETTINGS, throttleSurprise: 2 }
-    expect(nextStep(incident({ surprise: 4.9 }), 'MATURE', THRESHOLD, values, MONDAY)).toBeNull()
-    expect(nextStep(incident({ surprise: 5.1 }), 'MATURE', THRESHOLD, values, MONDAY)).not.toBeNull()
+    expect(nextStep(incident({ surprise: 4.4 }), 'MATURE', THRESHOLD, values, MONDAY)).toBeNull()
+    expect(nextStep(incident({ surprise: 4.6 }), 'MATURE', THRESHOLD, values, MONDAY)).not.toBeNull()
   })
 
   it('is open for newcomers too', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FIXED_BYTES } from '../../../baseline/layout.ts'
-import { ProfileSlab } from '../../../baseline/slab.ts'
+import { ProfileSlab, type ProfileView } from '../../../baseline/slab.ts'
 import { DAY_LOOKS } from '../../../engine/combine.ts'
 import {
   closeLevels,
@@ -9,6 +9,8 @@ import {
   LEVEL_PLACES,
   LEVELS_SECTION,
   noteLevel,
+  REPEATED_SECTION,
+  worthFor,
   worthOf,
 } from '../../../engine/levels.ts'
 
@@ -69,10 +71,58 @@ describe('what surprises of a detector are worth', () => {
   })
 })
 
+function profile(): ProfileView {
+  const slab = new ProfileSlab(LEVELS_SECTION.bytes + REPEATED_SECTION.bytes)
+  return slab.at(slab.allocate())
+}
+
+describe('a surprise that two former days of the caller had as well', () => {
+  const levels = cutLevels(empty(), 0)
+  /** A caller whose days had these surprises of the detector in place 3. */
+  const daysOf = (...days: readonly (number | null)[]) => {
+    const view = profile()
+    for (const surprise of days) {
+      if (surprise !== null) noteLevel(view, 3, surprise)
+      closeLevels(view, null)
+    }
+    return view
+  }
+  const lost = (view: ProfileView, surprise: number, place = 3) =>
+    worthOf(levels, place, surprise) - worthFor(view, levels, place, surprise)
+
+  it('is worth a decade less, and no more than that however often it was', () => {
+    expect(lost(daysOf(6, 6), 6)).toBeCloseTo(1, 6)
+    expect(lost(daysOf(...Array.from({ length: 99 }, () => 15)), 6)).toBeCloseTo(1, 6)
+    expect(lost(daysOf(6, 6), 12)).toBeCloseTo(1, 6)
+  })
+
+  it('is worth as much as ever when one day had it', () => {
+    expect(lost(daysOf(6), 6)).toBe(0)
+    expect(lost(daysOf(6, null, 1, 1), 6)).toBe(0)
+  })
+
+  it('is never worth less than what every day brings', () => {
+    expect(lost(daysOf(2, 2), 6)).toBeCloseTo(2.25 - 1 / 16 - DAY_LOOKS, 6)
+    expect(lost(daysOf(6, 6), 1.8)).toBeCloseTo(1.8 - DAY_LOOKS, 1)
+    expect(lost(daysOf(6, 6), 1.4)).toBe(0)
+  })
+
+  it('is one of the same detector, and is forgotten after months', () => {
+    expect(lost(daysOf(6, 6), 6, 4)).toBe(0)
+    expect(lost(daysOf(6, 6, ...Array.from({ length: 90 }, () => null)), 6)).toBe(0)
+  })
+
+  it('takes what it keeps of a caller no further than there is room for', () => {
+    const view = daysOf(300, 300)
+    const from = view.base + FIXED_BYTES + LEVELS_SECTION.bytes
+    expect([view.bytes[from + 3], view.bytes[from + LEVEL_PLACES + 3]]).toEqual([254, 255])
+    expect(view.bytes.subarray(from, from + REPEATED_SECTION.bytes).filter((b) => b > 0).length).toBe(2)
+  })
+})
+
 describe('the largest surprise of a day', () => {
   it('is noted per detector and counted once, where the day counts', () => {
-    const slab = new ProfileSlab(LEVELS_SECTION.bytes)
-    const view = slab.at(slab.allocate())
+    const view = profile()
     noteLevel(view, 2, 3.3)
     noteLevel(view, 2, 1.1)
     noteLevel(view, 5, 300)
