@@ -97,7 +97,7 @@ describe('a partition', () => {
     const { alerts, decisions } = drain(engine)
     expect(decisions).toEqual([])
     expect(alerts.map((a) => a.transition)).toEqual(['opened', 'escalated', 'resolved'])
-    expect(alerts.map((a) => a.severity)).toEqual(['low', 'high', 'high'])
+    expect(alerts.map((a) => a.severity)).toEqual(['medium', 'high', 'high'])
     expect(alerts.every((a) => a.entity.type === 'ip' && a.entity.id === 'ip:203.0.113.9')).toBe(true)
     expect(engine.residents.size).toBe(0)
     expect(engine.book.openCount).toBe(0)
