@@ -33,6 +33,8 @@ export interface DayRecord {
   readonly place: number
   readonly summary: string
   readonly owasp: readonly string[]
+  /** As of a detector; 1 when not given. */
+  readonly weight?: number
   /** Unit of its reason. */
   readonly unit: string
   /** Feature of the reason about a call. */
@@ -69,7 +71,7 @@ export function dayRecordDetector(record: DayRecord): Detector {
     version: 1,
     summary: record.summary,
     sectionBytes: COUNT_BYTES + record.marks,
-    weight: 1,
+    weight: record.weight ?? 1,
     speaksOfStale: record.speaksOfStale,
     owasp: record.owasp,
     observe: (question, section) => observe(record, question, question.profile.base + section.offset),

@@ -10,6 +10,8 @@ const longDay = dayRecordDetector({
   name: 'long-day',
   place: 13,
   summary: 'Calls in more hours of one day than on any day before.',
+  // At full weight people who work when they like alarm (docs/decisions/0038-days-with-more-than-any-before.md).
+  weight: 0.5,
   owasp: ['API6:2023'],
   unit: 'hours with calls',
   feature: () => 'hours/day',

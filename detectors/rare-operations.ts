@@ -13,6 +13,8 @@ const rareOperations = dayRecordDetector({
   name: 'rare-operations',
   place: 14,
   summary: 'Operations that few callers use, more of them in a day than on any day before.',
+  // At full weight people who work when they like alarm (docs/decisions/0038-days-with-more-than-any-before.md).
+  weight: 0.5,
   owasp: ['API5:2023'],
   unit: 'calls of rare operations',
   feature: ({ method, route }) => `operation/${method} ${route}`,

@@ -29,7 +29,7 @@ const MOST_UNITS = 255
  * too large every night is a habit, and the same alarm for the third time tells nobody anything. Two, as an attack must not be
  * excused by the day before; and no more than this, as nobody may train a caller to be overlooked.
  */
-const REPEATED = 1
+const REPEATED = 0.5
 
 /** Principal-days that the built-in model (a detector's tails are exact) is worth. */
 const BUILT_IN_DAYS = 200

@@ -90,10 +90,10 @@ describe('a surprise that two former days of the caller had as well', () => {
   const lost = (view: ProfileView, surprise: number, place = 3) =>
     worthOf(levels, place, surprise) - worthFor(view, levels, place, surprise)
 
-  it('is worth a decade less, and no more than that however often it was', () => {
-    expect(lost(daysOf(6, 6), 6)).toBeCloseTo(1, 6)
-    expect(lost(daysOf(...Array.from({ length: 99 }, () => 15)), 6)).toBeCloseTo(1, 6)
-    expect(lost(daysOf(6, 6), 12)).toBeCloseTo(1, 6)
+  it('is worth half a decade less, and no more than that however often it was', () => {
+    expect(lost(daysOf(6, 6), 6)).toBeCloseTo(0.5, 6)
+    expect(lost(daysOf(...Array.from({ length: 99 }, () => 15)), 6)).toBeCloseTo(0.5, 6)
+    expect(lost(daysOf(6, 6), 12)).toBeCloseTo(0.5, 6)
   })
 
   it('is worth as much as ever when one day had it', () => {
@@ -102,7 +102,7 @@ describe('a surprise that two former days of the caller had as well', () => {
   })
 
   it('is never worth less than what every day brings', () => {
-    expect(lost(daysOf(2, 2), 6)).toBeCloseTo(2.25 - 1 / 16 - DAY_LOOKS, 6)
+    expect(lost(daysOf(1.5, 1.5), 6)).toBeCloseTo(1.75 - 1 / 16 - DAY_LOOKS, 6)
     expect(lost(daysOf(6, 6), 1.8)).toBeCloseTo(1.8 - DAY_LOOKS, 1)
     expect(lost(daysOf(6, 6), 1.4)).toBe(0)
   })
