@@ -11,6 +11,7 @@ import { ABSTAIN, type Detector, type Question, type Section } from './detector.
 const AT = {
   day: 0, // u32, days since the epoch
   concerned: 4, // u8, whether the last call is one of those that are counted
+  days: 6, // u16, former active days since this is watched
   inDay: 8, // f32, what was counted today
   today: 12, // f32, the same as far as nobody holds it against the caller
   most: 16, // f32, the most of a former day
@@ -25,6 +26,7 @@ const MEMORY_DAYS = 45
 /** The largest day grows by no more than this factor, or one day would excuse whatever comes after it. */
 const GROWTH = 2
 const LEAST_OPINION = 1
+const MOST_DAYS = 65_535
 
 /** What is counted, and what it is called. */
 export interface DayRecord {
@@ -43,7 +45,7 @@ export interface DayRecord {
   readonly noise: number
   /** Decades that a day ten times the largest is worth, before the days of all callers say what that is worth. */
   readonly scale: number
-  /** Former active days without which there is no opinion. */
+  /** Former active days, of those that were watched, without which there is no opinion. */
   readonly leastDays: number
   /** Whether it speaks of callers whose own past is too long ago to compare amounts with. */
   readonly speaksOfStale: boolean
@@ -51,9 +53,9 @@ export interface DayRecord {
   readonly marks: number
   /**
    * What a call adds to its day; null when it is none of those that are spoken of. May note it from byte `marks` of the
-   * profile on.
+   * profile on; `days` former active days of the caller were watched.
    */
-  counts(question: Question, marks: number): number | null
+  counts(question: Question, marks: number, days: number): number | null
   /** Takes a call as normal; may note it. Absent where nothing is to be noted. */
   learn?(question: Question, marks: number): void
 }
@@ -95,20 +97,16 @@ export function dayRecordDetector(record: DayRecord): Detector {
   }
 }
 
-/** Active days of a caller before this one. */
-export function formerDays(profile: ProfileView): number {
-  return profile.u16[(profile.base + CORE.activeDays) / 2]! - 1
-}
-
 function observe(record: DayRecord, question: Question, at: number): void {
   const { profile } = question
   const f = at / 4
   const day = Math.floor(profile.f64[(profile.base + CORE.lastSeen) / 8]! / DAY_MS)
-  if (day !== profile.u32[f]!) {
-    closeDay(record, profile, f)
+  const former = profile.u32[f]!
+  if (day !== former) {
+    if (former !== 0) closeDay(record, profile, at)
     profile.u32[f] = day
   }
-  const count = record.counts(question, at + COUNT_BYTES)
+  const count = record.counts(question, at + COUNT_BYTES, profile.u16[(at + AT.days) / 2]!)
   profile.bytes[at + AT.concerned] = count === null ? 0 : 1
   if (count === null || count === 0) return
   const inDay = profile.f32[f + AT.inDay / 4]! + count
@@ -117,15 +115,16 @@ function observe(record: DayRecord, question: Question, at: number): void {
 }
 
 /** The day that ended becomes part of what is usual. */
-function closeDay({ noise }: DayRecord, profile: ProfileView, f: number): void {
+function closeDay({ noise }: DayRecord, profile: ProfileView, at: number): void {
+  const f = at / 4
+  const days = profile.u16[(at + AT.days) / 2]!
   const today = profile.f32[f + AT.today / 4]!
   const most = profile.f32[f + AT.most / 4]!
-  // The day that began is counted as active already, and one of the former is the one that ended.
-  const isEarly = formerDays(profile) <= EARLY_DAYS
-  const lesson = isEarly ? today : Math.min(today, GROWTH * (most + noise))
+  const lesson = days < EARLY_DAYS ? today : Math.min(today, GROWTH * (most + noise))
   profile.f32[f + AT.most / 4] = Math.max(lesson, most * (1 - 1 / MEMORY_DAYS))
   profile.f32[f + AT.today / 4] = 0
   profile.f32[f + AT.inDay / 4] = 0
+  if (days < MOST_DAYS) profile.u16[(at + AT.days) / 2] = days + 1
 }
 
 function learnToday(profile: ProfileView, f: number): void {
@@ -136,7 +135,8 @@ function learnToday(profile: ProfileView, f: number): void {
 
 function score(record: DayRecord, { profile }: Question, section: Section): number {
   const at = profile.base + section.offset
-  if (profile.bytes[at + AT.concerned] === 0 || formerDays(profile) < record.leastDays) return ABSTAIN
+  if (profile.bytes[at + AT.concerned] === 0) return ABSTAIN
+  if (profile.u16[(at + AT.days) / 2]! < record.leastDays) return ABSTAIN
   if (isStale(profile) && !record.speaksOfStale) return ABSTAIN
   const { inDay, most } = dayOf(profile, at)
   const surprise = record.scale * Math.log10((inDay + record.noise) / (most + record.noise))

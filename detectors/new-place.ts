@@ -1,7 +1,7 @@
 import { CORE } from '../baseline/layout.ts'
 import type { ProfileView } from '../baseline/slab.ts'
 import { HOUR_MS } from '../core/time.ts'
-import { dayRecordDetector, formerDays } from './day-records.ts'
+import { dayRecordDetector } from './day-records.ts'
 import { marksOf, placeOf, rememberMark } from './marks.ts'
 
 /** Former active days of which the places are taken for granted. */
@@ -36,9 +36,9 @@ const newPlace = dayRecordDetector({
   leastDays: KNOWN_DAYS,
   speaksOfStale: true,
   marks: MARKS_BYTES,
-  counts({ event, profile }, marks) {
+  counts({ event, profile }, marks, days) {
     const { network, agent } = marksOf(event)
-    if (network === 0 || agent === 0 || formerDays(profile) < KNOWN_DAYS) return null
+    if (network === 0 || agent === 0 || days < KNOWN_DAYS) return null
     const hour = hourOf(profile)
     if (!isNew(network, profile, marks + NETWORKS, hour)) return null
     return isNew(agent, profile, marks + CLIENTS, hour) ? 1 : null

@@ -56,6 +56,13 @@ function trained(days: readonly number[], detector: Detector = counted): Partiti
   return engine
 }
 
+/** As a profile is that was stored before the detector was switched on. */
+function forgetSection(engine: Partition): void {
+  const profile = viewOf(engine)
+  const { offset, bytes } = engine.judge.sections[0]!
+  profile.bytes.fill(0, profile.base + offset, profile.base + offset + bytes)
+}
+
 /** The largest of former days fades by a 45th with each further day. */
 const fade = 1 - 1 / 45
 const inDecades = (now: number, most: number) => 10 * Math.log10((now + 1) / (most + 1))
@@ -68,6 +75,14 @@ describe('a day with more than any before', () => {
 
   it('speaks from the fourth day on', () => {
     expect(opinion(trained([5, 9]), calls(2, 99))).toBe(ABSTAIN)
+  })
+
+  it('knows nothing of the days before it was there, and does not take them for days without', () => {
+    const engine = trained([5, 9, 7, 8, 6])
+    forgetSection(engine)
+    for (const day of [5, 6, 7]) expect(opinion(engine, calls(day, 8))).toBe(ABSTAIN)
+    expect(opinion(engine, calls(8, 9))).toBe(ABSTAIN)
+    expect(opinion(engine, calls(8, 99, '/counted', 12))).toBeGreaterThan(9)
   })
 
   it('speaks of the calls that it counts or is asked about, and of no others', () => {

@@ -49,6 +49,15 @@ function reasons(engine: Partition, events: readonly AccessEvent[]): readonly Re
 const many = (count: number, changes: Partial<AccessEvent>, from = MORNING, gapMs = 60_000) =>
   Array.from({ length: count }, (_, i) => call(from + i * gapMs, principal, changes))
 
+it.each([newPlace, awakening, longDay])('$name accuses nobody whose profile is older than it', (detector) => {
+  const engine = trained(detector)
+  const view = engine.residents.slab.at(engine.residents.find('default', principal))
+  const { offset, bytes } = engine.judge.sections[0]!
+  view.bytes.fill(0, view.base + offset, view.base + offset + bytes)
+  for (const event of routine(HABIT, MONDAY + DAYS * DAY_MS, 14, 4))
+    expect([event.time, reasons(engine, [event])]).toEqual([event.time, []])
+})
+
 describe('new-place', () => {
   it('finds a network and a client that are both new, the more calls the more', () => {
     const [few] = reasons(trained(newPlace), many(5, ELSEWHERE))
