@@ -11,6 +11,7 @@ import {
   consumer,
   DAY_MS,
   HOUR_MS,
+  inOrder,
   MONDAY,
   officeHabit,
   partition,
@@ -58,8 +59,9 @@ export const PLANTED_CALLS = {
     ...NIGHT.map((event) => ({ ...event, method: 'DELETE', time: eventTime(event.time + 28 * DAY_MS) })),
   ],
   elsewhere: NIGHT.map((event) => ({ ...event, clientIp: '203.0.113.9', userAgent: 'curl/8.5' })),
-  aroundTheClock: Array.from({ length: 24 }, (_, hour) =>
-    call(SUNDAY_3_AM + (hour - 3) * HOUR_MS, HABIT.principal),
+  aroundTheClock: inOrder(
+    NIGHT,
+    Array.from({ length: 24 }, (_, hour) => call(SUNDAY_3_AM + (hour - 3) * HOUR_MS, HABIT.principal)),
   ),
   afterSilence: NIGHT.map((event) => ({ ...event, time: eventTime(event.time + 21 * DAY_MS) })),
 } as const
