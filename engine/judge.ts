@@ -10,7 +10,7 @@ import { ABSTAIN, type Detector, type Question, type Section } from '../detector
 import { CANARY_DETECTOR, CANARY_PART, CANARY_REASON } from './canary.ts'
 import { combine } from './combine.ts'
 import type { Knowledge } from './knowledge.ts'
-import { LEVELS_SECTION, noteLevel, REPEATED_SECTION, worthFor } from './levels.ts'
+import { LEVELS_SECTION, noteLevel, REPEATED_SECTION, worthFor, worthOf } from './levels.ts'
 
 interface MutablePart {
   detector: string
@@ -144,7 +144,8 @@ export class Judge {
       const own = detector.explain(question, this.sections[i]!)
       const sum = own.reduce((s, r) => s + r.weight, 0)
       for (const reason of own) {
-        const worth = worthFor(profile, calibration.levels, detector.place, reason.surprise)
+        // What it says, whether or not former days said it too: that counts for the alarm, not for what happened.
+        const worth = worthOf(calibration.levels, detector.place, reason.surprise)
         const surprise = weightFor(detector, isOld) * worth
         reasons.push({ ...reason, surprise, weight: sum === 0 ? 0 : (reason.weight / sum) * share })
       }

@@ -49,12 +49,15 @@ export function noteLevel(view: ProfileView, place: number, surprise: number): v
   if (note > view.bytes[at]!) view.bytes[at] = note
 }
 
-/** The day ended: clears what was noted, and counts it where the day says something about all callers. */
-export function closeLevels(view: ProfileView, counts: Float64Array | null): void {
+/**
+ * The day ended: clears what was noted, and counts it where the day says something about all callers. `isSettled`: whether
+ * enough was known of the caller for its surprises to be habits; in its first days much surprises.
+ */
+export function closeLevels(view: ProfileView, counts: Float64Array | null, isSettled: boolean): void {
   const from = view.base + FIXED_BYTES
   for (let place = 0; place < LEVEL_PLACES; place++) {
     const note = view.bytes[from + place]!
-    noteRepeated(view, from + LEVEL_PLACES + place, note)
+    noteRepeated(view, from + LEVEL_PLACES + place, isSettled ? note : 0)
     if (note === 0) continue
     view.bytes[from + place] = 0
     if (counts !== null) counts[place * LEVEL_BINS + note - 1]! += 1

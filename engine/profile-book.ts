@@ -17,6 +17,8 @@ import { NEWCOMER_EVENTS } from './residents.ts'
 const LATE_MS = 600_000
 /** Days a principal must have been active before its day maxima say anything about normal traffic. */
 const MIN_DAYS_FOR_MAXIMA = 3
+/** Active days until which much surprises that is usual. */
+const SETTLED_DAYS = 7
 /** Former days from which its calls do: newcomers say nothing about others, and the usual number of calls must be known. */
 const FORMER_DAYS_FOR_EVENTS = 2
 /** One day of a caller weighs at most as much as so many of its usual ones. */
@@ -81,7 +83,7 @@ function closeDay(view: ProfileView, day: number, event: AccessEvent, { knowledg
   const { dayMaxima, levels } = knowledge.sums.calibration
   const tells = countsForAll(view) && view.u16[days]! >= MIN_DAYS_FOR_MAXIMA && events >= NEWCOMER_EVENTS
   if (tells) dayMaxima[binOf(largest)]! += 1
-  closeLevels(view, tells ? levels : null)
+  closeLevels(view, tells ? levels : null, view.u16[days]! > SETTLED_DAYS)
   view.f32[u + CORE.dayMaxSurprise / 4] = 0
   view.u32[u + CORE.previousDayEvents / 4] = view.u32[u + CORE.dayEvents / 4]!
   view.u32[u + CORE.dayEvents / 4] = 0

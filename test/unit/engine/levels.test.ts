@@ -83,7 +83,7 @@ describe('a surprise that two former days of the caller had as well', () => {
     const view = profile()
     for (const surprise of days) {
       if (surprise !== null) noteLevel(view, 3, surprise)
-      closeLevels(view, null)
+      closeLevels(view, null, true)
     }
     return view
   }
@@ -107,6 +107,15 @@ describe('a surprise that two former days of the caller had as well', () => {
     expect(lost(daysOf(6, 6), 1.4)).toBe(0)
   })
 
+  it('is none of the days on which little was known of the caller', () => {
+    const view = profile()
+    for (let day = 0; day < 3; day++) {
+      noteLevel(view, 3, 6)
+      closeLevels(view, null, false)
+    }
+    expect(lost(view, 6)).toBe(0)
+  })
+
   it('is one of the same detector, and is forgotten after months', () => {
     expect(lost(daysOf(6, 6), 6, 4)).toBe(0)
     expect(lost(daysOf(6, 6, ...Array.from({ length: 90 }, () => null)), 6)).toBe(0)
@@ -127,13 +136,13 @@ describe('the largest surprise of a day', () => {
     noteLevel(view, 2, 1.1)
     noteLevel(view, 5, 300)
     const sums = empty()
-    closeLevels(view, sums)
+    closeLevels(view, sums, true)
     expect(sums[2 * LEVEL_BINS + 13]).toBe(1)
     expect(sums[5 * LEVEL_BINS + LEVEL_BINS - 1]).toBe(1)
     expect(sums.reduce((a, b) => a + b, 0)).toBe(2)
     noteLevel(view, 2, 3.3)
-    closeLevels(view, null)
-    closeLevels(view, sums)
+    closeLevels(view, null, true)
+    closeLevels(view, sums, true)
     expect(sums.reduce((a, b) => a + b, 0)).toBe(2)
     const from = view.base + FIXED_BYTES
     expect([...view.bytes.subarray(from, from + LEVELS_SECTION.bytes)].every((b) => b === 0)).toBe(true)
