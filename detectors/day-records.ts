@@ -138,27 +138,27 @@ function score(record: DayRecord, { profile }: Question, section: Section): numb
   if (profile.bytes[at + AT.concerned] === 0) return ABSTAIN
   if (profile.u16[(at + AT.days) / 2]! < record.leastDays) return ABSTAIN
   if (isStale(profile) && !record.speaksOfStale) return ABSTAIN
-  const { inDay, most } = dayOf(profile, at)
+  const inDay = profile.f32[(at + AT.inDay) / 4]!
+  const most = profile.f32[(at + AT.most) / 4]!
+  if (inDay <= most) return ABSTAIN
   const surprise = record.scale * Math.log10((inDay + record.noise) / (most + record.noise))
   if (surprise < LEAST_OPINION) return ABSTAIN
   return surprise > MAX_SURPRISE ? MAX_SURPRISE : surprise
 }
 
-function dayOf(profile: ProfileView, at: number): { readonly inDay: number; readonly most: number } {
-  return { inDay: profile.f32[(at + AT.inDay) / 4]!, most: profile.f32[(at + AT.most) / 4]! }
-}
-
 function explain(record: DayRecord, question: Question, section: Section): readonly Reason[] {
   const surprise = score(record, question, section)
   if (surprise === ABSTAIN) return []
-  const { inDay, most } = dayOf(question.profile, question.profile.base + section.offset)
+  const { profile } = question
+  const f = (profile.base + section.offset) / 4
+  const most = Math.round(profile.f32[f + AT.most / 4]!)
   return [
     {
       detector: record.name,
       feature: record.feature(question.event),
-      observed: Math.round(inDay),
-      expected: Math.round(most),
-      range: [0, Math.round(most)],
+      observed: Math.round(profile.f32[f + AT.inDay / 4]!),
+      expected: most,
+      range: [0, most],
       unit: record.unit,
       surprise,
       weight: 1,

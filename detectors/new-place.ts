@@ -65,5 +65,7 @@ function isNew(mark: number, profile: ProfileView, list: number, hour: number): 
 }
 
 function remember(mark: number, profile: ProfileView, list: number, hour: number): void {
-  rememberMark(mark, profile, list, KEPT, { list: list + 2 * KEPT, note: hour })
+  // Nearly always it is the one that called last.
+  if (profile.u16[list / 2] !== mark)
+    rememberMark(mark, profile, list, KEPT, { list: list + 2 * KEPT, note: hour })
 }

@@ -42,7 +42,10 @@ const NIGHT = [
   call(SUNDAY_3_AM + 300_000, HABIT.principal, { method: 'DELETE', records: 50, responseBytes: 20_000 }),
 ]
 
-/** Calls of the same night: ids counted through, most of them refused, from two networks in turn, one answer of another size, from elsewhere by another program; or a day on which each hour has calls, and a night after weeks of silence. */
+/**
+ * Calls of the same night: ids counted through, most of them refused, from two networks in turn, one answer of another
+ * size, all removals, from elsewhere by another program; with calls in each hour of the day; after weeks of silence.
+ */
 export const PLANTED_CALLS = {
   walk: NIGHT.map((event, i) => ({ ...event, objectIds: [`${70_000 + i}`] })),
   refusals: NIGHT.map((event, i) => ({ ...event, status: 403, objectIds: [`${70_000 + 97 * i}`] })),
