@@ -16,7 +16,7 @@ import {
 } from '../ingest/formats/internal.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import { withoutSecrets } from '../ingest/kept-text.ts'
-import type { Pace } from '../ingest/pace.ts'
+import { type Pace, sizeOf } from '../ingest/pace.ts'
 import { Packer, packedLines } from '../ingest/packed.ts'
 import { addressOf } from '../ingest/principal-address.ts'
 import { isSealedNothing, readSealed, Sealer, UNPLACED } from '../ingest/sealed.ts'
@@ -187,8 +187,10 @@ export class Ingest {
     pace: Pace,
   ): Promise<ReturnType<Packer['take']>> {
     const packing = this.packing(log, source)
+    let behind = sizeOf(records)
     for (const record of records) {
-      const turn = pace.take(record.bytes.length)
+      behind -= record.bytes.length
+      const turn = pace.take(record.bytes.length, behind)
       if (turn !== undefined) await turn
       packing.add(record)
     }

@@ -115,7 +115,7 @@ export function rungsBelow(top: LedgerEntry, entries: readonly LedgerEntry[]): r
 }
 
 /** The status of a live decision from what its gateways answered. */
-export function statusFrom(
+function statusFrom(
   entry: LedgerEntry,
   targets: readonly GatewayAdapter[],
   holdAt: (gateway: GatewayAdapter) => Hold | undefined,
@@ -138,6 +138,21 @@ export function statusFrom(
   return held
     ? { status: 'in-force', reason: null }
     : { status: entry.status === 'failed' ? 'pending' : entry.status, reason: null }
+}
+
+/** A live decision after a gateway answered or was seen to hold it: the same entry when that changes nothing. */
+export function withHold(
+  entry: LedgerEntry,
+  gateway: string,
+  hold: Hold,
+  placement: Placement,
+  holdAt: (gateway: GatewayAdapter) => Hold | undefined,
+): LedgerEntry {
+  const { status, reason } = statusFrom(entry, placement.targets(entry.decision), holdAt)
+  const starts = hold === 'held' && !entry.startedAt.includes(gateway)
+  if (!starts && status === entry.status && reason === entry.statusReason) return entry
+  const startedAt = starts ? [...entry.startedAt, gateway] : entry.startedAt
+  return { ...entry, status, statusReason: reason, startedAt }
 }
 
 /**

@@ -9,9 +9,9 @@ import {
   receiptOf,
   rungsBelow,
   staleReason,
-  statusFrom,
   supersedes,
   viewOf,
+  withHold,
 } from './enforcer-judgement.ts'
 import { type EnforcerOptions, paceOf } from './enforcer-options.ts'
 import type { GatewayAdapter, Rule } from './gateway.ts'
@@ -218,15 +218,14 @@ export class Enforcer {
     const id = decisionIdOf(ruleId)
     const entry = this.#book.get(id)
     if (entry === undefined || !isLive(entry.status)) return
-    this.#holds.mark(id, gateway, ruleId, hold)
-    const targets = this.#placement.targets(entry.decision)
-    const { status, reason } = statusFrom(entry, targets, (one) => this.#holds.at(one, entry))
-    const starts = hold === 'held' && !entry.startedAt.includes(gateway)
-    if (starts || status !== entry.status || reason !== entry.statusReason) {
-      const startedAt = starts ? [...entry.startedAt, gateway] : entry.startedAt
-      this.#book.update({ ...entry, status, statusReason: reason, startedAt })
-    }
-    if (status === 'in-force') this.#supersede(id)
+    const isNews = this.#holds.mark(id, gateway, ruleId, hold)
+    // Each look at a gateway confirms all that stands there: what is as it was needs no new judgement.
+    const next =
+      isNews || entry.status !== 'in-force'
+        ? withHold(entry, gateway, hold, this.#placement, (one) => this.#holds.at(one, entry))
+        : entry
+    if (next !== entry) this.#book.update(next)
+    if (next.status === 'in-force') this.#supersede(id)
   }
 
   /** Weaker rungs end once a stronger one is in force wherever, and under whatever name, they were. */

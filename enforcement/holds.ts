@@ -13,11 +13,14 @@ export class Holds {
     this.#placement = placement
   }
 
-  /** Notes how a rule of a decision stands at a gateway. */
-  mark(decision: string, gateway: string, ruleId: string, hold: Hold): void {
+  /** Notes how a rule of a decision stands at a gateway. True when that is news. */
+  mark(decision: string, gateway: string, ruleId: string, hold: Hold): boolean {
     const holds = this.#byDecision.get(decision) ?? new Map<string, Hold>()
     this.#byDecision.set(decision, holds)
-    holds.set(placeOf(gateway, ruleId), hold)
+    const place = placeOf(gateway, ruleId)
+    if (holds.get(place) === hold) return false
+    holds.set(place, hold)
+    return true
   }
 
   /** Forgets a decision that has ended. */

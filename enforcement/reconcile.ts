@@ -179,13 +179,10 @@ export class Reconciler {
   }
 
   async #act(found: readonly Rule[]): Promise<boolean> {
-    const known = new Set(this.#options.desired().map((rule) => rule.id))
-    const unknown = found.map((rule) => rule.id).filter((id) => !known.has(id))
-    if (unknown.length > 0) await this.#options.refresh(unknown)
+    const { desired, known } = await this.#wanted(found)
     const now = this.#options.clock.now()
-    const desired = this.#options.desired()
     const actual = this.#options.keepsUnknown()
-      ? found.filter((rule) => rule.until <= now || desired.some(({ id }) => id === rule.id))
+      ? found.filter((rule) => rule.until <= now || known.has(rule.id))
       : found
     const holdable = desired.filter((rule) => this.#holdable(rule, now))
     const next = plan(holdable, actual, now)
@@ -197,6 +194,17 @@ export class Reconciler {
         .filter((id) => !putting.has(id)),
     )
     return this.#carryOut(next, desired)
+  }
+
+  /** What should stand here, asked again where the gateway holds rules of ours that nobody here knows. */
+  async #wanted(found: readonly Rule[]) {
+    const first = this.#options.desired()
+    const known = new Set(first.map((rule) => rule.id))
+    const unknown = found.map((rule) => rule.id).filter((id) => !known.has(id))
+    if (unknown.length === 0) return { desired: first, known }
+    await this.#options.refresh(unknown)
+    const desired = this.#options.desired()
+    return { desired, known: new Set(desired.map((rule) => rule.id)) }
   }
 
   async #carryOut(next: Plan, desired: readonly Rule[]): Promise<boolean> {

@@ -51,8 +51,8 @@ const COMMIT_EVERY_TICKS = 5
 const RANGE_PAUSE_MS = 250
 const OWN_NEEDED = 16
 const MAX_OWN_NEEDED = 65_536
-/** Own records that wait for their owner; beyond it the log is read again later instead of holding them. */
-const MAX_WAITING_RECORDS = 8_192
+/** Bytes of own records that wait for their owner; beyond it the log is read again later instead of holding them. */
+const MAX_WAITING_BYTES = 8_388_608
 
 /**
  * Hands assigned partitions to their owner. Where to read is asked of the owner at each assignment: the
@@ -68,7 +68,7 @@ export class KafkaReader implements MemberHandlers {
   #member: GroupMember | null = null
   #ticking = false
   #ticks = 0
-  #waitingRecords = 0
+  #waitingBytes = 0
   readonly #pace = new Pace()
 
   /** `fail` is called when reading cannot go on. */
@@ -144,13 +144,14 @@ export class KafkaReader implements MemberHandlers {
   wrote(partition: number, records: readonly LogRecord[]): void {
     const claim = this.#claims.get(partition)
     if (claim?.stage !== 'reading') return
-    if (this.#waitingRecords + records.length > MAX_WAITING_RECORDS) {
+    const bytes = sizeOf(records)
+    if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
       void this.#enqueue(partition, async () => this.#fetchAgain(claim))
       return
     }
-    this.#waitingRecords += records.length
+    this.#waitingBytes += bytes
     void this.#enqueue(partition, async () => {
-      this.#waitingRecords -= records.length
+      this.#waitingBytes -= bytes
       await this.#handOn(claim, records)
     })
   }
@@ -163,7 +164,7 @@ export class KafkaReader implements MemberHandlers {
     if (first > claim.next) return this.#foreign(claim)
     if (fresh.length === 0) return
     claim.active = true
-    await this.#pace.take(sizeOf(fresh))
+    await this.#pace.take(sizeOf(fresh), this.#waitingBytes)
     if (claim.stage !== 'reading') return
     await this.#owner.records(claim.partition, fresh, true)
     claim.next = end
