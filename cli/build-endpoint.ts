@@ -48,7 +48,7 @@ export async function openEndpoint(
       issuers: issuersOf(endpoint),
       requireIdentity: endpoint.requireIdentity,
       trustHeaders: endpoint.trustHeaders ? { consumer: 'x-consumer-id', credential: null } : null,
-      apiKeyHeader: null,
+      apiKeyHeader: endpoint.apiKeyHeader?.toLowerCase() ?? null,
       addressHeader: endpoint.addressHeader?.toLowerCase() ?? null,
       subjectId: (token) => (token.sub === null ? null : JSON.stringify([token.iss, token.sub])),
       failMode: endpoint.failMode,

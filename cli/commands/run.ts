@@ -5,6 +5,7 @@ import { CurfewError } from '../../core/errors.ts'
 import { type Io, numberFlag, type ParsedArgs, textFlag } from '../command.ts'
 import { requireConfig } from '../config/file.ts'
 import type { Config } from '../config/schema.ts'
+import { collectRarely } from '../garbage.ts'
 import { type Role, Service } from '../service.ts'
 
 const RESTART_MS = 1_000
@@ -20,6 +21,7 @@ export async function run(args: ParsedArgs, io: Io): Promise<number> {
   const role: Role = io.env[ROLE_VARIABLE] === 'detect' ? 'detect' : count > 1 ? 'control' : 'all'
   if (role === 'control') requireShared(config, count)
   const logger = pino({ level: config.logLevel, base: { role } }, pino.destination({ dest: 2, sync: true }))
+  collectRarely()
   const service = await Service.start({
     config,
     role,

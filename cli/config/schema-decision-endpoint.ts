@@ -65,6 +65,14 @@ const grpcSection = Type.Optional(
 )
 
 /** The inline check that a gateway asks before it lets a call through. */
+function headerName(description: string) {
+  return Type.String({
+    pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+    patternMeans: 'the name of an HTTP header',
+    description,
+  })
+}
+
 export const decisionEndpointSchema = Type.Optional(
   section(
     {
@@ -93,12 +101,14 @@ export const decisionEndpointSchema = Type.Optional(
           'Refuse with 401 a call that carries no token and no identity header that is trusted. Off only where the gateway serves anonymous calls, or checks by itself callers that the endpoint is not told of, such as holders of an API key.',
       }),
       addressHeader: Type.Optional(
-        Type.String({
-          pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
-          patternMeans: 'the name of an HTTP header',
-          description:
-            'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Over gRPC Envoy tells the address itself, and the header is not looked at; name one all the same, as this says that whoever asks tells the address. Without it such a decision holds the whole caller.',
-        }),
+        headerName(
+          'Header by which the gateway tells the address of its client, so that a thief is refused in its network and the owner of the token is served. The gateway must set it for each question, whatever the client sends. Over gRPC Envoy tells the address itself, and the header is not looked at; name one all the same, as this says that whoever asks tells the address. Without it such a decision holds the whole caller.',
+        ),
+      ),
+      apiKeyHeader: Type.Optional(
+        headerName(
+          'Header in which callers send an API key. Its holder is the principal of kind `key` whose id is the SHA-256 of the key in lower-case hexadecimal, as a log in the `canonical` format states it; the key itself is kept nowhere. A call with such a header carries an identity, whether anybody knows the key or not: whether it is right is for the gateway to say. Without it keys are not looked at.',
+        ),
       ),
       trustHeaders: Type.Boolean({
         default: false,

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { claimsVerified, openEndpoint } from '../../../cli/build-endpoint.ts'
 import { loadConfig } from '../../../cli/config/load.ts'
 import type { Config } from '../../../cli/config/schema.ts'
 import { wallTime } from '../../../core/time.ts'
+import type { Rule } from '../../../enforcement/gateway.ts'
 import { DenyList } from '../../../enforcement/gateways/deny-list.ts'
 import { MemoryDenyStore } from '../../../enforcement/gateways/deny-list-store.ts'
 import { freePort } from '../../services/free-port.ts'
@@ -19,8 +21,11 @@ function config(endpoint: string): Config {
   return loaded.config
 }
 
-function open(endpoint: string) {
-  const denyList = new DenyList({ name: 'deny', store: new MemoryDenyStore(), clock, worstCaseDelayMs: 0 })
+function memoryList(): DenyList {
+  return new DenyList({ name: 'deny', store: new MemoryDenyStore(), clock, worstCaseDelayMs: 0 })
+}
+
+function open(endpoint: string, denyList = memoryList()) {
   return openEndpoint({ config: config(endpoint), clock, answered: () => undefined }, denyList)
 }
 
@@ -65,6 +70,33 @@ describe('the decision endpoint as configured', () => {
     })
     expect(await listens(own)).toBe(false)
     await taken?.close()
+  })
+
+  it('looks at API keys only in the header that is configured, whatever its case', async () => {
+    const id = createHash('sha256').update('k-secret').digest('hex')
+    const principal = { kind: 'key', id, label: 'k', verified: true } as const
+    const rule: Rule = {
+      ...{ id: 'r-1', action: 'block', scope: { kind: 'principal', principal }, limit: null },
+      until: wallTime(clock.now() + 60_000),
+    }
+    for (const [setting, statuses] of [
+      ['apiKeyHeader: X-Api-Key', [403, 200, 401]],
+      ['apiKeyHeader: X-Other', [401, 401, 401]],
+      ['requireIdentity: true', [401, 401, 401]],
+    ] as const) {
+      const denyList = memoryList()
+      await denyList.put(rule, new AbortController().signal)
+      const endpoint = await open(`${LISTEN}, ${setting}`, denyList)
+      const answers = [{ 'x-api-key': 'k-secret' }, { 'X-API-KEY': 'another' }, {}].map(
+        async (headers) => (await fetch(`http://127.0.0.1:${endpoint?.port}/decide`, { headers })).status,
+      )
+      expect(await Promise.all(answers)).toEqual(statuses)
+      await endpoint?.close()
+    }
+  })
+
+  it('refuses the name of a header that is none', () => {
+    expect(() => config('apiKeyHeader: "X Api Key"')).toThrow(/apiKeyHeader.*name of an HTTP header/)
   })
 
   it('verifies tokens by its keys or by what Envoy verified', () => {
