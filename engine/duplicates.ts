@@ -65,16 +65,8 @@ export class DuplicateFilter {
       low = Math.imul(low + unit, 0x85ebca6b) ^ (low >>> 13)
     }
     this.idHash = finish(low)
-    high = mix(high, event.time)
-    high = mix(high, event.status ?? -1)
-    high = mix(high, event.responseBytes ?? -1)
-    high = mix(high, event.requestBytes ?? -1)
-    low = mix(low, event.records ?? -1)
-    low = mix(low, event.latencyMs ?? -1)
-    low = mixText(low, event.tenant)
-    low = mixText(low, event.principal.id)
-    low = mixText(low, event.method)
-    low = mixText(low, event.path)
+    high = mixOutcome(high, event)
+    low = mixTexts(mixAmounts(low, event), event)
     // 53 bits: a positive integer that a double holds exactly; 0 marks an empty slot.
     return (finish(high) >>> 0) * 2_097_152 + (finish(low) >>> 11) + 1
   }
@@ -107,6 +99,20 @@ export class DuplicateFilter {
     }
     this.exported = this.accepted
   }
+}
+
+// Functions of their own, small enough that the compiler inlines what they call: in one it does not, at three times the cost.
+
+function mixOutcome(h: number, { time, status, responseBytes, requestBytes }: AccessEvent): number {
+  return mix(mix(mix(mix(h, time), status ?? -1), responseBytes ?? -1), requestBytes ?? -1)
+}
+
+function mixAmounts(h: number, { records, latencyMs }: AccessEvent): number {
+  return mix(mix(h, records ?? -1), latencyMs ?? -1)
+}
+
+function mixTexts(h: number, { tenant, principal, method, path }: AccessEvent): number {
+  return mixText(mixText(mixText(mixText(h, tenant), principal.id), method), path)
 }
 
 /** Folds a text and where it ends, so that neighbouring texts cannot run into each other. */
