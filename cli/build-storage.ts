@@ -9,6 +9,7 @@ import { KafkaClient } from '../ingest/sources/kafka-client.ts'
 import { KafkaEventLog, type KafkaEventLogOptions } from '../ingest/sources/kafka-event-log.ts'
 import type { KafkaOptions } from '../ingest/sources/kafka-options.ts'
 import type { Logger } from '../ingest/sources/logger.ts'
+import { ProducerThread } from '../ingest/sources/producer-thread.ts'
 import type { Config } from './config/schema.ts'
 
 type KafkaConnection = Pick<Extract<Config['log'], { kind: 'kafka' }>, 'brokers' | 'sasl' | 'tls'>
@@ -110,14 +111,17 @@ export async function openLog(config: Config, logger: Logger): Promise<OpenedLog
     }
     return { log: journal, kafka: null, stopped: new Map(), renew, close: () => journal.close() }
   }
-  const kafka = new KafkaClient(kafkaOptions(log, log.clientId), logger)
+  const reaching = kafkaOptions(log, log.clientId)
+  const kafka = new KafkaClient(reaching, logger)
+  const producer = new ProducerThread(reaching, logger)
   const { topic, partitions, groupId } = log
   const stopped = new Map<number, string>()
   const onPartitionStopped = (partition: number, error: CurfewError) => {
     stopped.set(partition, error.message)
     logger.error({ partition, code: error.code, detail: error.message }, 'partition stopped')
   }
-  const events = await openEvents(kafka, { topic, partitions, groupId, log: logger, onPartitionStopped })
+  const options = { topic, partitions, groupId, log: logger, onPartitionStopped, producer }
+  const events = await openEvents(kafka, options)
   return {
     log: events,
     kafka,

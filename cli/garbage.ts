@@ -1,23 +1,26 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 
-/** How much garbage may pile up before all of the heap is looked through for it. */
-const ROOM_BYTES = 268_435_456
-/** V8 itself lets a heap grow by about this much between two full collections: beyond it nothing is gained. */
-const USUAL_PERCENT = 110
+/**
+ * How much garbage may pile up in the heap before all of it is looked through. Not much more than what piles up while
+ * buffers outside of the heap grow by 64 MB: V8 then collects anyway, and does most of that work at once instead of beside.
+ */
+const ROOM_BYTES = 134_217_728
+/** A large heap has at least this share of itself as room, or it would be collected all the time. */
+const MIN_PERCENT = 50
 const MAX_PERCENT = 1_000
 
-/** By how much the heap may grow over what lives in it before the next full collection, percent; 0 leaves that to V8. */
+/** By how much the heap may grow over what lives in it before the next full collection, percent. */
 export function growthPercent(liveBytes: number): number {
   const percent = Math.floor((100 * ROOM_BYTES) / Math.max(1, liveBytes))
-  return percent <= USUAL_PERCENT ? 0 : Math.min(percent, MAX_PERCENT)
+  return Math.max(MIN_PERCENT, Math.min(percent, MAX_PERCENT))
 }
 
 /**
- * Makes full collections of a small heap rare. Each holds up everything for a tenth of a second or two on a small
- * machine, and without this they come every few seconds under load: V8 sizes its pauses by what lives in the heap,
- * which is little here (profiles lie outside of it), and counts the client library's short-lived buffers as growth.
- * Costs at most {@link ROOM_BYTES} of memory. Heaps that large are left to V8. Call once per process.
+ * Makes full collections rare. Each takes a tenth of a second or two of one of the cores of a small machine, and
+ * without this they come twice a second under load: V8 sizes its pauses by what lives in the heap, which is little here
+ * (profiles lie outside of it). Costs {@link ROOM_BYTES} of memory, or half of what lives in the heap where that is
+ * more. Call once per process.
  */
 export function collectRarely(): void {
   const adjust = () => setFlagsFromString(`--heap-growing-percent=${growthPercent(liveBytes())}`)

@@ -74,8 +74,7 @@ class Connection {
     if (this.#size > MAX_ANSWER_BYTES) this.#fail(failure(this.#socketPath, 'answer longer than 32 MiB'))
     if (!this.#greeted) this.#greet()
     if (this.#failure !== null) return
-    // The prompt may come in two pieces.
-    if (!Buffer.concat(this.#chunks.slice(-PROMPT.length)).toString('latin1').endsWith(PROMPT)) return
+    if (!this.#endsWithPrompt()) return
     const text = Buffer.concat(this.#chunks).toString('utf8').slice(0, -2)
     this.#keep(Buffer.alloc(0))
     const waiting = this.#waiting
@@ -83,6 +82,12 @@ class Connection {
     if (text === '\n') waiting?.resolve('')
     else if (text.endsWith('\n\n')) waiting?.resolve(text.slice(0, -2))
     else waiting?.reject(failure(this.#socketPath, 'the answer broke off'))
+  }
+
+  /** Looks at the end only: a long answer comes in many pieces. The prompt itself may come in several. */
+  #endsWithPrompt(): boolean {
+    const tail = this.#chunks.slice(-PROMPT.length).map((chunk) => chunk.subarray(-PROMPT.length))
+    return Buffer.concat(tail).toString('latin1').endsWith(PROMPT)
   }
 
   /** Takes away the prompt that answers the wish for prompts. */

@@ -1,6 +1,7 @@
 import { CurfewError } from '../../core/errors.ts'
 import type { EventLog, LogRecord } from '../source.ts'
-import type { IncomingMessage, KafkaProducer, OutgoingMessage } from './kafka-client.ts'
+import type { IncomingMessage, OutgoingMessage } from './kafka-client.ts'
+import type { RecordProducer } from './producer-thread.ts'
 
 type Entry = Parameters<EventLog['append']>[0][number]
 
@@ -37,7 +38,7 @@ const MAX_SEND_BYTES = 8_388_608
  * request. A failed append fails all that wait behind it, so that nothing overtakes it.
  */
 export class KafkaAppender {
-  readonly #producer: KafkaProducer
+  readonly #producer: RecordProducer
   readonly #topic: string
   readonly #maxBatchBytes: number
   readonly #written: Written
@@ -47,7 +48,7 @@ export class KafkaAppender {
   #closed = false
 
   /** `maxBatchBytes`: most bytes per partition in a request; below the topic's `max.message.bytes`. */
-  constructor(producer: KafkaProducer, topic: string, maxBatchBytes: number, written: Written) {
+  constructor(producer: RecordProducer, topic: string, maxBatchBytes: number, written: Written) {
     this.#written = written
     this.#producer = producer
     this.#topic = topic

@@ -7,6 +7,7 @@ import { KafkaAppender, logRecord } from './kafka-appender.ts'
 import type { GroupMember, KafkaClient, OffsetRange } from './kafka-client.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import { type Logger, SILENT } from './logger.ts'
+import type { RecordProducer } from './producer-thread.ts'
 
 export interface KafkaEventLogOptions {
   /** Usually `curfew.events`. */
@@ -26,6 +27,8 @@ export interface KafkaEventLogOptions {
   /** With it a partition whose log has a gap is stopped and reported here; else `read` fails. */
   readonly onPartitionStopped?: (partition: number, error: CurfewError) => void
   readonly log?: Logger
+  /** What writes the records, closed with the log. Default: a producer of the client. */
+  readonly producer?: RecordProducer
 }
 
 /** Above the largest record that ingest produces, with room for its headers. */
@@ -67,7 +70,8 @@ export class KafkaEventLog implements EventLog {
     this.#options = options
     const written = (partition: number, records: readonly LogRecord[]) =>
       this.#reader?.wrote(partition, records)
-    this.#appender = new KafkaAppender(client.producer(), options.topic, MAX_BATCH_BYTES, written)
+    const producer = options.producer ?? client.producer()
+    this.#appender = new KafkaAppender(producer, options.topic, MAX_BATCH_BYTES, written)
   }
 
   /** Creates the topic if it is absent. The client stays the caller's to close. */
