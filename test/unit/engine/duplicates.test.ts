@@ -93,6 +93,25 @@ describe('the duplicate filter', () => {
     expect(restored.seen(numbered(end - 5))).toBe(whole.seen(numbered(end - 5)))
   })
 
+  it.each([
+    // The highest bit of one word of four, and what one multiplication makes of it in the next.
+    ['/v1/aaaaaaaa', '/v1/aaaa\u00e1aa\u0061'],
+    ['aaaaaaaa', 'aaa\u00e1aa\u0060\u00e1'],
+    ['aaaaaaaa', 'aaa\u00e1a\u00e1a\u00e1'],
+    // Units that a byte does not hold, where they overlap.
+    ['\u0100\u0000aa', '\u0000\u0001aa'],
+    ['\u0161aaa', 'a`aa'],
+    ['a\u0100bb', 'a\u0000cb'],
+    ['', '\u0000'],
+    ['aaaa', 'aaaa\u0000'],
+  ])('tells the paths %j and %j apart under every seed', (one, other) => {
+    for (let seed = 0; seed < 2_000; seed++) {
+      const filter = new DuplicateFilter(seed * 2_654_435_761)
+      filter.seen({ ...original, path: one })
+      expect(filter.seen({ ...original, path: other }), `seed ${seed}`).toBe(false)
+    }
+  })
+
   it('gives other keys under another seed, so that nobody can choose collisions', () => {
     const [a] = filled(0, 1).exportNew()!.keys
     const [b] = filled(0, 1, new DuplicateFilter(8)).exportNew()!.keys
