@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { median, quantileSorted } from 'simple-statistics'
 import { CurfewError } from '../core/errors.ts'
 import { type Calls, callsOf, type Kind } from './decide-calls.ts'
+import { type Server, startService } from './decide-service.ts'
 import { numberOption } from './options.ts'
 
 const CALLERS = 2_000
@@ -11,10 +12,8 @@ const FIRST_SEEN = 200_000
 const CONNECTIONS = 32
 const KINDS: readonly Kind[] = ['known', 'first-seen', 'garbage']
 
-interface Server {
-  readonly port: number
-  readonly child: ChildProcess
-}
+/** Where the servers run; the client has the other core. */
+const CORE = 1
 
 interface Pass {
   readonly perSecond: number
@@ -23,47 +22,79 @@ interface Pass {
   readonly p99Ms: number
 }
 
+/** The endpoint alone, over a deny list with rules, and in `curfew run`, where nobody is held. */
+const SUBJECTS = ['endpoint', 'curfew run'] as const
+type Subject = (typeof SUBJECTS)[number]
+
 /**
- * The decision endpoint against a Fastify server that answers an empty 200, each pinned to the same core, asked by the
- * same client over keep-alive connections, one after the other in each run. Each answer's status is checked: a fast
- * wrong answer counts for nothing.
+ * The decision endpoint, alone and in `curfew run`, against a Fastify server that answers an empty 200, each pinned to the
+ * same core, asked by the same client over keep-alive connections, one after the other in each run. Each answer's
+ * status is checked: a fast wrong answer counts for nothing.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const runs = numberOption(args, 'runs', 7)
   const seconds = numberOption(args, 'seconds', 3)
   const rules = numberOption(args, 'rules', 1_000)
-  const bare = await start(['bare'])
-  const ours = await start(['ours', String(rules)])
+  const servers: Server[] = []
+  const opened = async (server: Promise<Server>): Promise<Server> => {
+    servers.push(await server)
+    return server
+  }
   try {
-    const known = callsOf('known', 0, CALLERS, rules)
-    await pass(bare, known, 1, false)
-    await pass(ours, known, 1, true)
+    const bare = await opened(start(['bare']))
     const results = []
-    let fresh = CALLERS
-    for (const kind of KINDS) {
-      const pairs: { bare: Pass; ours: Pass }[] = []
-      for (let i = 0; i < runs; i++) {
-        const count = kind === 'first-seen' ? Math.floor(FIRST_SEEN / runs) : CALLERS
-        const calls = kind === 'known' ? known : callsOf(kind, fresh, count, rules)
-        fresh += count
-        pairs.push({
-          bare: await pass(bare, calls, seconds, false),
-          ours: await pass(ours, calls, seconds, true, kind === 'first-seen'),
-        })
-      }
-      results.push(summary(kind, pairs))
+    for (const subject of SUBJECTS) {
+      const isAlone = subject === 'endpoint'
+      const held = isAlone ? rules : 0
+      const ours = await opened(isAlone ? start(['ours', String(rules)]) : startService(CORE))
+      results.push(...(await compare(subject, { bare, ours, runs, seconds, rules: held })))
     }
     process.stdout.write(`${JSON.stringify({ benchmark: 'decide', rules, runs, seconds, results })}\n`)
   } finally {
-    for (const { child } of [bare, ours]) child.disconnect()
+    for (const server of servers) await server.stop()
   }
 }
 
-function summary(kind: Kind, pairs: readonly { readonly bare: Pass; readonly ours: Pass }[]) {
+interface Comparison {
+  readonly bare: Server
+  readonly ours: Server
+  readonly runs: number
+  readonly seconds: number
+  readonly rules: number
+}
+
+async function compare(subject: Subject, { bare, ours, runs, seconds, rules }: Comparison) {
+  const known = callsOf('known', 0, CALLERS, rules)
+  await pass(bare, known, 1, false)
+  await pass(ours, known, 1, true)
+  const results = []
+  let fresh = CALLERS
+  for (const kind of KINDS) {
+    const pairs: { bare: Pass; ours: Pass }[] = []
+    for (let i = 0; i < runs; i++) {
+      const count = kind === 'first-seen' ? Math.floor(FIRST_SEEN / runs) : CALLERS
+      const calls = kind === 'known' ? known : callsOf(kind, fresh, count, rules)
+      fresh += count
+      pairs.push({
+        bare: await pass(bare, calls, seconds, false),
+        ours: await pass(ours, calls, seconds, true, kind === 'first-seen'),
+      })
+    }
+    results.push(summary(subject, kind, pairs))
+  }
+  return results
+}
+
+function summary(
+  subject: Subject,
+  kind: Kind,
+  pairs: readonly { readonly bare: Pass; readonly ours: Pass }[],
+) {
   const ratios = pairs.map(({ bare, ours }) => ours.perSecond / bare.perSecond)
   const of = (pick: (pair: { bare: Pass; ours: Pass }) => number) =>
     Number(median(pairs.map(pick)).toFixed(2))
   const result = {
+    subject,
     kind,
     ratio: Number(median(ratios).toFixed(3)),
     ratioMin: Number(Math.min(...ratios).toFixed(3)),
@@ -75,22 +106,27 @@ function summary(kind: Kind, pairs: readonly { readonly bare: Pass; readonly our
     bareP99Ms: of(({ bare }) => bare.p99Ms),
   }
   process.stderr.write(
-    `${kind.padEnd(10)} ${result.perSecond}/s p99 ${result.p99Ms} ms; bare ${result.barePerSecond}/s p99 ${result.bareP99Ms} ms; ratio ${result.ratio} (${result.ratioMin} to ${result.ratioMax}), by CPU time ${result.cpuRatio}\n`,
+    `${subject.padEnd(10)} ${kind.padEnd(10)} ${result.perSecond}/s p99 ${result.p99Ms} ms; bare ${result.barePerSecond}/s p99 ${result.bareP99Ms} ms; ratio ${result.ratio} (${result.ratioMin} to ${result.ratioMax}), by CPU time ${result.cpuRatio}\n`,
   )
   return result
 }
 
 function start(args: readonly string[]): Promise<Server> {
   const script = fileURLToPath(new URL('./decide-server.js', import.meta.url))
-  const child = spawn('taskset', ['-c', '1', process.execPath, script, ...args], {
+  const child = spawn('taskset', ['-c', String(CORE), process.execPath, script, ...args], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
+  const cpu = (): Promise<number> => {
+    const answer = new Promise<number>((resolve) => child.once('message', (used) => resolve(Number(used))))
+    child.send('cpu')
+    return answer
+  }
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => reject(new CurfewError('USAGE', `the server ended with ${code}`)))
     child.stdout?.on('data', (chunk: Buffer) => {
       const port = /port (\d+)/.exec(chunk.toString())?.[1]
-      if (port !== undefined) resolve({ port: Number(port), child })
+      if (port !== undefined) resolve({ port: Number(port), cpu, stop: async () => child.disconnect() })
     })
   })
 }
@@ -104,7 +140,7 @@ async function pass(
   once = false,
 ): Promise<Pass> {
   const times: number[] = []
-  const before = await cpuOf(server)
+  const before = await server.cpu()
   const started = performance.now()
   const end = started + seconds * 1_000
   let next = 0
@@ -115,16 +151,10 @@ async function pass(
   const lanes = Array.from({ length: CONNECTIONS }, () => lane(server.port, calls, take, times, checked))
   await Promise.all(lanes)
   const elapsed = performance.now() - started
-  const microsecondsPerCall = ((await cpuOf(server)) - before) / times.length
+  const microsecondsPerCall = ((await server.cpu()) - before) / times.length
   times.sort((a, b) => a - b)
   const perSecond = (times.length * 1_000) / elapsed
   return { perSecond, microsecondsPerCall, p99Ms: quantileSorted(times, 0.99) }
-}
-
-function cpuOf({ child }: Server): Promise<number> {
-  const answer = new Promise<number>((resolve) => child.once('message', (used) => resolve(Number(used))))
-  child.send('cpu')
-  return answer
 }
 
 /** One connection: a call, its answer, the next call. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest'
 import { Journal } from '../../../ingest/journal/journal.ts'
 import { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import { KafkaEventLog } from '../../../ingest/sources/kafka-event-log.ts'
+import { ProducerThread } from '../../../ingest/sources/producer-thread.ts'
 import { type KafkaService, startKafka } from '../../services/kafka.ts'
 import {
   EVENT_LOG_CHECK_NAMES,
@@ -36,11 +37,17 @@ describe('event log contract: journal', () => {
   it.each(EVENT_LOG_CHECK_NAMES)('%s', (name) => EVENT_LOG_CHECKS[name](harness))
 })
 
-describe('event log contract: Kafka', () => {
+/** Who writes the records: the client itself, or a thread of its own. */
+const PRODUCERS = ['in this thread', 'in a thread of its own'] as const
+const WORKER = new URL('../../../dist/ingest/sources/producer-worker.js', import.meta.url)
+
+describe.each(PRODUCERS)('event log contract: Kafka, written %s', (where) => {
   let kafka: KafkaService
   let client: KafkaClient
   let topics = 0
   const names = new Map<unknown, string>()
+  const threaded = () =>
+    new ProducerThread({ brokers: kafka.brokers, clientId: 'contract' }, undefined, WORKER)
   const openTopic = async (topic: string) => {
     const log = await KafkaEventLog.open(client, {
       topic,
@@ -48,6 +55,7 @@ describe('event log contract: Kafka', () => {
       groupId: `${topic}-group`,
       idleMs: IDLE_MS,
       maxWaitMs: 20,
+      ...(where === 'in this thread' ? {} : { producer: threaded() }),
     })
     names.set(log, topic)
     return log
