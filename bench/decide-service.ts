@@ -30,11 +30,15 @@ export async function startService(core: number): Promise<Server> {
   await writeFile(config, JSON.stringify(configuration(port)))
   const child = curfew(config, folder, { CURFEW_BENCH_SECRET: new TextDecoder().decode(SECRET) })
   const pid = String(child.process.pid)
+  const stop = async (): Promise<void> => {
+    await child.stop()
+    await rm(folder, { recursive: true })
+  }
   try {
     await child.said(/curfew is running/)
     execFileSync('taskset', ['-a', '-c', '-p', String(core), pid], { stdio: 'ignore' })
   } catch (error) {
-    await child.stop()
+    await stop()
     throw error
   }
   return {
@@ -44,10 +48,7 @@ export async function startService(core: number): Promise<Server> {
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) * MICROSECONDS_PER_TICK
     },
-    stop: async () => {
-      await child.stop()
-      await rm(folder, { recursive: true })
-    },
+    stop,
   }
 }
 

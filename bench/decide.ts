@@ -35,23 +35,21 @@ export async function run(args: readonly string[]): Promise<void> {
   const runs = numberOption(args, 'runs', 7)
   const seconds = numberOption(args, 'seconds', 3)
   const rules = numberOption(args, 'rules', 1_000)
-  const servers: Server[] = []
-  const opened = async (server: Promise<Server>): Promise<Server> => {
-    servers.push(await server)
-    return server
-  }
+  const bare = await start(['bare'])
   try {
-    const bare = await opened(start(['bare']))
     const results = []
     for (const subject of SUBJECTS) {
       const isAlone = subject === 'endpoint'
-      const held = isAlone ? rules : 0
-      const ours = await opened(isAlone ? start(['ours', String(rules)]) : startService(CORE))
-      results.push(...(await compare(subject, { bare, ours, runs, seconds, rules: held })))
+      const ours = await (isAlone ? start(['ours', String(rules)]) : startService(CORE))
+      try {
+        results.push(...(await compare(subject, { bare, ours, runs, seconds, rules: isAlone ? rules : 0 })))
+      } finally {
+        await ours.stop()
+      }
     }
     process.stdout.write(`${JSON.stringify({ benchmark: 'decide', rules, runs, seconds, results })}\n`)
   } finally {
-    for (const server of servers) await server.stop()
+    await bare.stop()
   }
 }
 

@@ -56,10 +56,12 @@ export class DuplicateFilter {
   }
 
   private keyOf(event: AccessEvent): number {
-    const ofId = mixText(this.seed, event.id)
-    this.idHash = finish(ofId)
-    const high = mixOutcome(ofId ^ 0x5bd1e995, event)
-    const low = mixTexts(mixAmounts(ofId, event), event)
+    // Twice, so that two ids whose halves agree once are still told apart.
+    const highOfId = mixText(this.seed, event.id)
+    const lowOfId = mixText(this.seed ^ 0x5bd1e995, event.id)
+    this.idHash = finish(lowOfId)
+    const high = mixOutcome(highOfId, event)
+    const low = mixTexts(mixAmounts(lowOfId, event), event)
     // 53 bits: a positive integer that a double holds exactly; 0 marks an empty slot.
     return (finish(high) >>> 0) * 2_097_152 + (finish(low) >>> 11) + 1
   }

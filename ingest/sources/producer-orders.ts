@@ -3,9 +3,7 @@ import type { OutgoingMessage } from './kafka-client.ts'
 import type { KafkaOptions } from './kafka-options.ts'
 import type { Logger } from './logger.ts'
 
-/** What is said between a {@link ProducerThread} and its thread. Everything is data that can be cloned. */
-
-/** What the thread is started with. */
+/** What the thread of a producer is started with. This and all that is said between the two is data that can be cloned. */
 export interface ProducerTask {
   readonly kafka: KafkaOptions
 }

@@ -2,38 +2,9 @@ import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wallTime } from '../../../core/time.ts'
 import { deadLetterTopic } from '../../../ingest/dead-letters.ts'
-import { type GroupMember, type IncomingMessage, KafkaClient } from '../../../ingest/sources/kafka-client.ts'
+import { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import { type KafkaService, startKafka } from '../../services/kafka.ts'
-
-/** Reads from the beginning until `count` messages came. */
-async function readAll(client: KafkaClient, topic: string, count: number): Promise<IncomingMessage[]> {
-  const messages: IncomingMessage[] = []
-  let member: GroupMember | null = null
-  await new Promise<void>((resolve, reject) => {
-    client
-      .join(
-        { groupId: `g-${topic}`, topics: [topic], fromBeginning: true, concurrency: 1, maxWaitMs: 50 },
-        {
-          joined: () => undefined,
-          left: () => undefined,
-          failed: (error, again) => {
-            // A fresh broker may still load its groups; the member joins again by itself.
-            if (!again) reject(error)
-          },
-          batch: async (batch) => {
-            messages.push(...batch.messages)
-            batch.resolve(batch.messages.at(-1)?.offset ?? 0)
-            if (messages.length >= count) resolve()
-          },
-        },
-      )
-      .then((joined) => {
-        member = joined
-      }, reject)
-  })
-  await (member as GroupMember | null)?.close()
-  return messages
-}
+import { readMessages } from '../../services/kafka-messages.ts'
 
 /** Writes lines with Kafka's own Java console producer. */
 async function produceFromJava(kafka: KafkaService, topic: string, codec: string, lines: readonly string[]) {
@@ -101,7 +72,7 @@ describe('kafka client against a real broker', () => {
       gzip,
     )
     await producer.close()
-    const messages = await readAll(client, topic, values.length)
+    const messages = await readMessages(client, topic, values.length)
     expect(messages.map((m) => Buffer.from(m.value).toString())).toEqual(values)
     expect(messages.map((m) => m.offset)).toEqual(values.map((_, i) => i))
     expect(messages[0]?.header('h')).toBe('x')
@@ -118,7 +89,7 @@ describe('kafka client against a real broker', () => {
           `{"n":${i},"request":"GET /v1/orders/${(i * 2_654_435_761) % 1e9}","agent":"curl/8.${i % 7}"}`,
       )
       await produceFromJava(kafka, topic, codec, lines)
-      const messages = await readAll(client, topic, lines.length)
+      const messages = await readMessages(client, topic, lines.length)
       expect(messages.map((m) => Buffer.from(m.value).toString())).toEqual(lines)
     },
   )
@@ -137,7 +108,7 @@ describe('kafka client against a real broker', () => {
     letters.write('edge', rejection, { topic: 'raw', partition: 1, offset: 2, index: 0 })
     await letters.flush()
     await producer.close()
-    const [message] = await readAll(client, 'dead', 1)
+    const [message] = await readMessages(client, 'dead', 1)
     expect(JSON.parse(Buffer.from(message?.value ?? []).toString())).toMatchObject({
       source: 'edge',
       reason: 'not-json',

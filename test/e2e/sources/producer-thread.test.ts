@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type GroupMember, type IncomingMessage, KafkaClient } from '../../../ingest/sources/kafka-client.ts'
+import { KafkaClient } from '../../../ingest/sources/kafka-client.ts'
 import type { Logger } from '../../../ingest/sources/logger.ts'
 import { ProducerThread } from '../../../ingest/sources/producer-thread.ts'
 import { type KafkaService, startKafka } from '../../services/kafka.ts'
+import { readMessages } from '../../services/kafka-messages.ts'
 
 const COMPILED = new URL('../../../dist/ingest/sources/producer-worker.js', import.meta.url)
 const DYING = new URL('./dying-producer.mjs', import.meta.url)
@@ -26,30 +27,6 @@ describe('a producer in a thread of its own', () => {
     await kafka?.stop()
   })
 
-  async function read(topic: string, count: number): Promise<readonly IncomingMessage[]> {
-    const found: IncomingMessage[] = []
-    let done = (): void => undefined
-    const complete = new Promise<void>((resolve) => {
-      done = resolve
-    })
-    const member: GroupMember = await client.join(
-      { groupId: `g-${topic}`, topics: [topic], fromBeginning: true, concurrency: 1, maxWaitMs: 50 },
-      {
-        joined: () => undefined,
-        left: () => undefined,
-        failed: () => undefined,
-        batch: async (batch) => {
-          found.push(...batch.messages)
-          batch.resolve(batch.messages.at(-1)?.offset ?? 0)
-          if (found.length >= count) done()
-        },
-      },
-    )
-    await complete
-    await member.close()
-    return found
-  }
-
   it('writes in the order of the calls and tells the first offset of each partition', async () => {
     const topic = 'threaded'
     await client.createTopic(topic, 2)
@@ -66,7 +43,7 @@ describe('a producer in a thread of its own', () => {
     const sending = ['b', 'c', 'd'].map((text) => producer.send(topic, messages(text)))
     expect((await Promise.all(sending)).map((firsts) => firsts.get(0))).toEqual([2, 3, 4])
     await producer.close()
-    const found = await read(topic, 6)
+    const found = await readMessages(client, topic, 6)
     const texts = found.map((message) => Buffer.from(message.value).toString())
     expect(texts.filter((text) => text !== '')).toEqual(['a', 'é'.repeat(60_000), 'b', 'c', 'd'])
     expect(found.find((message) => message.value.length === 1)?.header('curfew')).toBe('1 gateway')
