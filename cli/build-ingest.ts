@@ -13,6 +13,7 @@ import {
   decodeUnreadable,
   encodeInternal,
   encodeUnreadable,
+  isReadBackAlike,
 } from '../ingest/formats/internal.ts'
 import { withHashedEmails } from '../ingest/hashed-emails.ts'
 import { withoutSecrets } from '../ingest/kept-text.ts'
@@ -155,7 +156,9 @@ export class Ingest {
 
   /** Reads a record of `curfew.events`: a line per normalised event, or what is to be told of unreadable lines. */
   readonly decodeEvent = (record: LogRecord, to: Decoded): void => {
-    for (const line of packedLines(record.bytes)) this.decodeLine(line, record.receivedAt, to)
+    if (record.events === undefined)
+      for (const line of packedLines(record.bytes)) this.decodeLine(line, record.receivedAt, to)
+    else for (const event of record.events) to.event(event)
   }
 
   private decodeLine(line: Uint8Array, receivedAt: number, to: Decoded): void {
@@ -205,7 +208,8 @@ export class Ingest {
         this.parse(source, record, {
           event: (event) => {
             const partition = partitionOf(profileKey(event.tenant, event.principal), log.partitions)
-            packer.add(partition, encodeInternal(event), record.receivedAt)
+            const line = encodeInternal(event)
+            packer.add(partition, line, record.receivedAt, isReadBackAlike(event, line) ? event : null)
           },
           unreadable: (line) => {
             const { topic, partition } = line.position
@@ -217,7 +221,7 @@ export class Ingest {
         // In the order of their positions, since what does not lie above the last one counts as delivered again.
         for (const lines of [...unreadable.values()].sort(byPosition)) {
           const partition = partitionOf(sourceKey(lines.tenant, source), log.partitions)
-          packer.add(partition, encodeUnreadable(lines), lines.receivedAt)
+          packer.add(partition, encodeUnreadable(lines), lines.receivedAt, null)
         }
         return packer.take()
       },

@@ -1,3 +1,5 @@
+import type { AccessEvent } from '../core/event.ts'
+
 /** A record of the engine's own log, ready to be appended. */
 interface PackedRecord {
   readonly partition: number
@@ -5,12 +7,15 @@ interface PackedRecord {
   readonly bytes: Uint8Array
   /** Of its last line, epoch ms. */
   readonly receivedAt: number
+  /** What reading all of its lines would give; absent where some line was added without its event. */
+  readonly events?: readonly AccessEvent[]
 }
 
 interface Open {
   lines: Uint8Array[]
   bytes: number
   receivedAt: number
+  events: AccessEvent[] | null
 }
 
 const LINE_FEED = 0x0a
@@ -31,20 +36,25 @@ export class Packer {
     this.#source = source
   }
 
-  /** `line` is JSON without a line feed; `receivedAt` in epoch ms. */
-  add(partition: number, line: Uint8Array, receivedAt: number): void {
+  /**
+   * `line` is JSON without a line feed; `receivedAt` in epoch ms; `event`: exactly what reading the line gives, if
+   * known.
+   */
+  add(partition: number, line: Uint8Array, receivedAt: number, event: AccessEvent | null): void {
     let open = this.#open.get(partition)
     if (open !== undefined && open.bytes + line.length > RECORD_BYTES) {
       this.#close(partition, open)
       open = undefined
     }
     if (open === undefined) {
-      open = { lines: [], bytes: 0, receivedAt }
+      open = { lines: [], bytes: 0, receivedAt, events: [] }
       this.#open.set(partition, open)
     } else open.lines.push(LINE_END)
     open.lines.push(line)
     open.bytes += line.length + 1
     open.receivedAt = receivedAt
+    if (event === null) open.events = null
+    else open.events?.push(event)
   }
 
   /** Everything added so far, per partition in order. */
@@ -53,10 +63,11 @@ export class Packer {
     return this.#closed.splice(0)
   }
 
-  #close(partition: number, { lines, receivedAt }: Open): void {
+  #close(partition: number, { lines, receivedAt, events }: Open): void {
     this.#open.delete(partition)
     const bytes = lines.length === 1 ? lines[0]! : Buffer.concat(lines)
-    this.#closed.push({ partition, source: this.#source, bytes, receivedAt })
+    const record = { partition, source: this.#source, bytes, receivedAt }
+    this.#closed.push(events === null ? record : { ...record, events })
   }
 }
 

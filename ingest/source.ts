@@ -1,3 +1,4 @@
+import type { AccessEvent } from '../core/event.ts'
 import type { RawRecord } from './format.ts'
 
 /** A raw record and the configured source (by name) that it came through. */
@@ -33,6 +34,11 @@ export interface LogRecord {
   readonly bytes: Uint8Array
   /** Kept where the log holds what a source delivered as it was, and the source has lasting positions. */
   readonly origin?: Origin
+  /**
+   * What decoding the bytes gives, exactly, where the log still has it from whoever appended them in this process; a
+   * record that is read from the log again comes without.
+   */
+  readonly events?: readonly AccessEvent[]
 }
 
 /** Told by the log which partitions this process owns. Calls for one partition never overlap. */
@@ -57,6 +63,8 @@ export interface EventLog {
       readonly bytes: Uint8Array
       readonly receivedAt: number
       readonly origin?: Origin
+      /** See {@link LogRecord.events}: a log may drop it. */
+      readonly events?: readonly AccessEvent[]
     }[],
   ): Promise<void>
   read(owner: PartitionOwner, stop: AbortSignal): Promise<void>

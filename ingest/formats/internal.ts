@@ -38,12 +38,46 @@ export function encodeInternal(event: AccessEvent): Uint8Array {
  */
 export function decodeInternal(bytes: Uint8Array, receivedAt: number): AccessEvent | null {
   if (bytes.length > MAX_LINE_BYTES) return null
-  const buffer =
-    bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const buffer = asBuffer(bytes)
   if (scanner.scan(buffer, SHAPE)) return eventOf(scanner, receivedAt)
   const strict = readStrictly(buffer, SHAPE)
   if (strict.damage !== null || strict.duplicates.length > 0) return null
   return eventOf(strict.fields, receivedAt)
+}
+
+/**
+ * Whether {@link decodeInternal} gives exactly this event back from what {@link encodeInternal} made of it: not so for
+ * half a surrogate pair, a negative zero, a number that JSON has no word for and what is longer than a line may be.
+ */
+export function isReadBackAlike(event: AccessEvent, encoded: Uint8Array): boolean {
+  const { time, receivedAt, status, latencyMs, requestBytes, responseBytes, records, source } = event
+  return (
+    isPlain(time) &&
+    isPlain(receivedAt) &&
+    isPlain(status) &&
+    isPlain(latencyMs) &&
+    isPlain(requestBytes) &&
+    isPlain(responseBytes) &&
+    isPlain(records) &&
+    isPlain(source.partition) &&
+    isPlain(source.offset) &&
+    isPlain(source.index) &&
+    (event.token === null || (isPlain(event.token.iat) && isPlain(event.token.exp))) &&
+    !(event.principal.kind === 'ip' && event.principal.verified) &&
+    encoded.length <= MAX_LINE_BYTES &&
+    asBuffer(encoded).indexOf(HALF_PAIR) < 0
+  )
+}
+
+/** How JSON spells half of a surrogate pair; a text that happens to hold the same is none the worse for being read. */
+const HALF_PAIR = Buffer.from('\\ud')
+
+function isPlain(amount: number | null): boolean {
+  return amount === null || (Number.isFinite(amount) && !Object.is(amount, -0))
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** Unreadable lines as a record of the internal topic, where a rise of them is noticed. */

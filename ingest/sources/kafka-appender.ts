@@ -114,12 +114,13 @@ export class KafkaAppender {
 
   #tell(entries: readonly Entry[], firsts: ReadonlyMap<number, number>): void {
     const written = new Map<number, LogRecord[]>()
-    for (const { partition, source, receivedAt, bytes } of entries) {
+    for (const { partition, source, receivedAt, bytes, events } of entries) {
       const first = firsts.get(partition)
       if (first === undefined || first < 0) continue
-      const records = written.get(partition)
-      if (records === undefined) written.set(partition, [{ offset: first, receivedAt, source, bytes }])
-      else records.push({ offset: first + records.length, receivedAt, source, bytes })
+      const records = written.get(partition) ?? []
+      const record = { offset: first + records.length, receivedAt, source, bytes }
+      records.push(events === undefined ? record : { ...record, events })
+      written.set(partition, records)
     }
     for (const [partition, records] of written) this.#written(partition, records)
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { EventLog, LogRecord, PartitionOwner } from '../../../ingest/source.ts'
+import { call, consumer } from '../../scenarios/engine/traffic.ts'
 
 /** How the checks get at logs. Every `open` begins with an empty log. */
 export interface EventLogHarness {
@@ -69,6 +70,11 @@ class Witness implements PartitionOwner {
 
 function entry(text: string, receivedAt = 1_700_000_000_000) {
   return { partition: 0, source: 'kong', bytes: Buffer.from(text), receivedAt }
+}
+
+/** An entry with an event that is known by its text. */
+function eventful(text: string) {
+  return { ...entry(text), events: [call(0, consumer('etl'), { id: text })] }
 }
 
 function texts(records: readonly LogRecord[]): string[] {
@@ -244,6 +250,24 @@ export const EVENT_LOG_CHECKS = {
     await reading
     expect(looked.map((record) => record?.offset)).toEqual([4])
     expect(texts(witness.received)).toEqual(['next'])
+    await log.close()
+  },
+  'a record comes with the events that it was appended with, or with none': async (harness) => {
+    const log = await harness.open()
+    const witness = new Witness(0)
+    const stop = new AbortController()
+    const reading = log.read(witness, stop.signal)
+    await log.append([entry('without')])
+    await until(harness, 'the first record', () => witness.received.length === 1)
+    for (const text of numbers(30)) await log.append([eventful(text), eventful(`second ${text}`)])
+    await until(harness, 'all records', () => witness.received.length === 61)
+    stop.abort()
+    await reading
+    for (const { bytes, events } of witness.received) {
+      const text = Buffer.from(bytes).toString()
+      if (text === 'without') expect(events).toBeUndefined()
+      else expect([undefined, text]).toContain(events?.map((event) => event.id).join())
+    }
     await log.close()
   },
 } as const satisfies Record<string, Check>

@@ -163,6 +163,18 @@ class FindsNothing extends MemoryLog {
   }
 }
 
+class MisplacesEvents extends MemoryLog {
+  #last: Pick<LogRecord, 'events'> = {}
+  override async append(records: Append): Promise<void> {
+    const first = this.durable.length
+    await super.append(records)
+    for (const [i, { events }] of records.entries()) {
+      this.durable[first + i] = { ...this.durable[first + i]!, ...this.#last }
+      this.#last = events === undefined ? {} : { events }
+    }
+  }
+}
+
 const TWINS: readonly (readonly [new () => MemoryLog, EventLogCheck])[] = [
   [AcknowledgesBeforeDurable, 'an acknowledged record survives the death of the process'],
   [Reorders, 'keeps the order of appends that are under way together'],
@@ -176,6 +188,7 @@ const TWINS: readonly (readonly [new () => MemoryLog, EventLogCheck])[] = [
   [NeverRevokes, 'stopping tells the owner once and last'],
   [SwallowsErrors, 'a failing owner ends the reading with its error'],
   [FindsNothing, 'reads back one record, before and while it is read'],
+  [MisplacesEvents, 'a record comes with the events that it was appended with, or with none'],
 ]
 
 function harnessOf(make: new () => MemoryLog): EventLogHarness {

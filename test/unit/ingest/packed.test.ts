@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Packer, packedLines } from '../../../ingest/packed.ts'
+import { call, consumer } from '../../scenarios/engine/traffic.ts'
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 
@@ -22,7 +23,7 @@ describe('packed records', () => {
         const packer = new Packer('kong')
         const expected = new Map<number, string[]>()
         for (const { partition, body } of lines) {
-          packer.add(partition, Buffer.from(body), 5)
+          packer.add(partition, Buffer.from(body), 5, null)
           expected.set(partition, [...(expected.get(partition) ?? []), body])
         }
         const records = packer.take()
@@ -35,17 +36,31 @@ describe('packed records', () => {
 
   it('are dated by their last line and name their source', () => {
     const packer = new Packer('kong')
-    packer.add(1, Buffer.from('{"a":1}'), 10)
-    packer.add(1, Buffer.from('{"b":2}'), 30)
+    packer.add(1, Buffer.from('{"a":1}'), 10, null)
+    packer.add(1, Buffer.from('{"b":2}'), 30, null)
     expect(packer.take()).toEqual([
       { partition: 1, source: 'kong', receivedAt: 30, bytes: Buffer.from('{"a":1}\n{"b":2}') },
+    ])
+  })
+
+  it('carry their events where every line has one', () => {
+    const packer = new Packer('kong')
+    const [a, b] = [call(0, consumer('a')), call(0, consumer('b'))]
+    packer.add(0, Buffer.from('a'), 1, a)
+    packer.add(1, Buffer.from('a'), 1, a)
+    packer.add(0, Buffer.from('b'), 1, b)
+    packer.add(1, Buffer.from('?'), 1, null)
+    packer.add(1, Buffer.from('b'), 1, b)
+    expect(packer.take().map(({ partition, events }) => [partition, events])).toEqual([
+      [0, [a, b]],
+      [1, undefined],
     ])
   })
 
   it('stay below a quarter of a MiB, but for a line that is longer by itself', () => {
     const packer = new Packer('kong')
     const sizes = [100_000, 100_000, 100_000, 400_000, 10]
-    for (const size of sizes) packer.add(0, Buffer.alloc(size, 0x61), 1)
+    for (const size of sizes) packer.add(0, Buffer.alloc(size, 0x61), 1, null)
     const records = packer.take()
     expect(records.map(({ bytes }) => bytes.length)).toEqual([200_001, 100_000, 400_000, 10])
     expect(

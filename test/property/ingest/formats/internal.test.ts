@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AccessEvent } from '../../../../core/event.ts'
 import { eventTime } from '../../../../core/time.ts'
-import { decodeInternal, encodeInternal } from '../../../../ingest/formats/internal.ts'
+import { decodeInternal, encodeInternal, isReadBackAlike } from '../../../../ingest/formats/internal.ts'
 
 const text = fc.oneof(
   fc.string(),
@@ -55,12 +55,69 @@ const event: fc.Arbitrary<AccessEvent> = fc.record({
   source: fc.record({ topic: text, partition: fc.nat(), offset: amount, index: fc.nat() }),
 })
 
+/** One member with something that JSON may not hold. */
+function oddity(e: AccessEvent, which: number, amount: number, word: string): Partial<AccessEvent> {
+  const oddities: readonly Partial<AccessEvent>[] = [
+    { time: eventTime(amount) },
+    { receivedAt: amount },
+    { status: amount },
+    { latencyMs: amount },
+    { requestBytes: amount },
+    { responseBytes: amount },
+    { records: amount },
+    { source: { ...e.source, offset: amount } },
+    { token: { iss: word, sub: null, jti: null, iat: amount, exp: null, scopes: [] } },
+    { principal: { kind: 'ip', id: word, label: word, verified: amount > 0 } },
+    { userAgent: word },
+    { objectIds: [word] },
+    { gateway: { kind: word, id: '' } },
+  ]
+  return oddities[which]!
+}
+
 describe('the record of the internal topic', () => {
   it('gives back exactly the event that was written', () => {
     fc.assert(
       fc.property(event, (e) => void expect(decodeInternal(encodeInternal(e), 1)).toEqual(e)),
       { numRuns: 1_000 },
     )
+  })
+
+  it('says beforehand whether it will be exactly that, for numbers and texts that JSON cannot hold too', () => {
+    const number = fc.oneof(fc.double(), fc.constantFrom(0, -0, 1))
+    const odd = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('a\ud800', '\udfffb', '\\ud800', '\u{1f600}'),
+    )
+    const changed = fc
+      .tuple(event, fc.array(fc.tuple(fc.nat(12), number, odd), { maxLength: 2 }))
+      .map(([e, changes]) => ({
+        ...e,
+        ...Object.assign({}, ...changes.map((change) => oddity(e, ...change))),
+      }))
+    let alike = 0
+    fc.assert(
+      fc.property(changed, (e) => {
+        const bytes = encodeInternal(e)
+        if (!isReadBackAlike(e, bytes)) return
+        alike++
+        expect(decodeInternal(bytes, 1)).toEqual(e)
+      }),
+      { numRuns: 2_000 },
+    )
+    expect(alike).toBeGreaterThan(200)
+  })
+
+  it('says so of every usual event, and not of a line that is too long', () => {
+    fc.assert(
+      fc.property(event, (e) => {
+        const backslash = JSON.stringify(e).includes('\\ud')
+        expect(isReadBackAlike(e, encodeInternal(e))).toBe(!backslash)
+      }),
+    )
+    const [e] = fc.sample(event, 1)
+    const long = { ...e!, path: 'x'.repeat(1_048_576) }
+    expect(isReadBackAlike(long, encodeInternal(long))).toBe(false)
   })
 
   it('takes the given time of receipt where the event had none', () => {
