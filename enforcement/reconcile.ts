@@ -54,6 +54,8 @@ export interface ReconcilerOptions {
 
 /** Calls of the fast path that may be under way at one gateway; the rest goes with the next pass. */
 const MAX_FAST_CALLS = 16
+/** So long after a rule was put at once comes the look that takes away what it replaces. */
+const COMPLETE_MS = SECOND_MS
 /** A second look after a change, so that what a reload or a lost write swallowed is put back soon. */
 const SETTLE_MS = 2 * SECOND_MS
 
@@ -67,6 +69,8 @@ export class Reconciler {
   readonly #refused = new Map<string, WallTimeMs>()
   #stop: AbortSignal = new AbortController().signal
   #passing: Promise<void> | null = null
+  /** Set while rules that were just put wait for the look that completes the picture. */
+  #completion: NodeJS.Timeout | null = null
   #wakeUp: (() => void) | null = null
   #woken = false
   #failures = 0
@@ -94,9 +98,10 @@ export class Reconciler {
       this.wake()
       return
     }
-    const call = this.#put(rule).then(() => {
+    const call = this.#put(rule).then((done) => {
       this.#fast.delete(rule.id)
-      this.wake()
+      if (done) this.#completeSoon()
+      else this.wake()
     })
     this.#fast.set(rule.id, call)
   }
@@ -105,6 +110,15 @@ export class Reconciler {
   wake(): void {
     this.#woken = true
     this.#wakeUp?.()
+  }
+
+  /** A look reads everything that the gateway holds: rules that come one by one share one. */
+  #completeSoon(): void {
+    if (this.#stop.aborted) return
+    this.#completion ??= setTimeout(() => {
+      this.#completion = null
+      this.wake()
+    }, COMPLETE_MS)
   }
 
   /** Works until `stop`. */
@@ -120,6 +134,8 @@ export class Reconciler {
       if (!stop.aborted) await this.#rest()
     }
     stop.removeEventListener('abort', onStop)
+    if (this.#completion !== null) clearTimeout(this.#completion)
+    this.#completion = null
   }
 
   /** One look and what it calls for; passes of one gateway never overlap. Never rejects. */

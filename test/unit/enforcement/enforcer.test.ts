@@ -1,8 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Decision } from '../../../core/decision.ts'
 import { CurfewError } from '../../../core/errors.ts'
+import type { Rule } from '../../../enforcement/gateway.ts'
 import { eventually, MemoryLedger } from '../../services/decision-ledger.ts'
 import { becomes, decision, EVERYTHING, START, started, stops, TestGateway } from './enforcer-rig.ts'
+
+/** Counts how often it is read. */
+class LookedAtGateway extends TestGateway {
+  looks = 0
+  override async list(): Promise<readonly Rule[]> {
+    this.looks++
+    return await super.list()
+  }
+}
 
 describe('accepting', () => {
   it('puts a rule at once, is done when it is durable, and each id once', async () => {
@@ -97,6 +108,23 @@ describe('the ladder', () => {
     await enforcer.accept(decision({ id: 'dec_3' }))
     expect(enforcer.view('dec_3')?.status).toBe('superseded')
     expect([...gateway.rules.keys()]).toEqual(['dec_2'])
+  })
+
+  it('looks once for rules that come one by one', async () => {
+    const gateway = new LookedAtGateway('a')
+    const { enforcer } = await started({ gateways: [gateway], intervalMs: 3_600_000 })
+    await eventually(() => gateway.looks === 1, 'the first look')
+    for (let i = 0; i < 8; i++) {
+      const principal = { kind: 'sub', id: `s${i}`, label: `s${i}`, verified: true } as const
+      const id = `dec_${i}`
+      await enforcer.accept(decision({ id, principal, scope: { kind: 'principal', principal } }))
+      await becomes(enforcer, id, 'in-force')
+      await sleep(5)
+    }
+    expect(gateway.looks).toBeLessThan(4)
+    const before = gateway.looks
+    await eventually(() => gateway.looks > before, 'the look behind the last rule')
+    expect(gateway.rules.size).toBe(8)
   })
 
   it('keeps the weaker rule where the stronger one cannot be held', async () => {
