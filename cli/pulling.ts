@@ -18,6 +18,8 @@ export interface Pulling {
 
 const RETRY_MIN_MS = 250
 const RETRY_MAX_MS = 10_000
+/** Batches of a source that may wait for the log. */
+const MAX_APPENDS = 4
 
 /** Reads one source for as long as it goes on; an unreachable one is tried again. */
 export async function pull(pulled: PulledSource, parts: Pulling): Promise<void> {
@@ -47,8 +49,9 @@ export async function pull(pulled: PulledSource, parts: Pulling): Promise<void> 
 }
 
 /**
- * One batch is appended while the next is normalised. Never two at once: one that overtook another which failed
- * would make that one look as if it were delivered again.
+ * Some batches are appended while the next is normalised: what waits for the log shares its next write. The log
+ * keeps their order and fails all behind one that failed. Nothing may be appended once one has: it would make
+ * that one look as if it were delivered again.
  */
 async function readOn(
   pulled: PulledSource,
@@ -58,12 +61,14 @@ async function readOn(
 ): Promise<void> {
   const { source } = pulled
   const reading = new AbortController()
-  let appending: Promise<void> = Promise.resolve()
+  /** The last appends, oldest first. */
+  const appends: Promise<void>[] = []
+  let hasFailed = false
   let working = false
   const end = () => reading.abort()
   // What is under way is acknowledged before the source closes.
   const finish = () => {
-    if (!working) void appending.then(end, end)
+    if (!working) void Promise.allSettled(appends).then(end)
   }
   stop.addEventListener('abort', finish, { once: true })
   if (stop.aborted) finish()
@@ -75,17 +80,25 @@ async function readOn(
         opened.kafka === null
           ? batch.records.flatMap((record) => ingest.sealed(pulled, record))
           : await ingest.normalised(opened.log, source.name, batch.records, pace)
-      await appending
-      appending = opened.log
+      if (appends.length >= MAX_APPENDS) await appends.shift()
+      // In a turn of its own, whoever failed in an earlier one has told.
+      await new Promise(setImmediate)
+      if (hasFailed) break
+      const append = opened.log
         .append(entries)
         .then(() => batch.ack())
         .then(appended)
-      appending.catch(end)
+      append.catch(() => {
+        hasFailed = true
+        end()
+      })
+      appends.push(append)
       working = false
       if (stop.aborted) finish()
     }
   } finally {
     stop.removeEventListener('abort', finish)
-    await appending
+    await Promise.allSettled(appends)
+    await Promise.all(appends)
   }
 }
