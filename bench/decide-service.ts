@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../test/services/free-port.ts'
+import { pin } from './cores.ts'
 import { ISSUER, SECRET } from './decide-calls.ts'
 import { curfew } from './latency-children.ts'
 
@@ -29,14 +29,14 @@ export async function startService(core: number): Promise<Server> {
   await writeFile(join(folder, 'access.ndjson'), '')
   await writeFile(config, JSON.stringify(configuration(port)))
   const child = curfew(config, folder, { CURFEW_BENCH_SECRET: new TextDecoder().decode(SECRET) })
-  const pid = String(child.process.pid)
+  const pid = child.process.pid!
   const stop = async (): Promise<void> => {
     await child.stop()
     await rm(folder, { recursive: true })
   }
   try {
     await child.said(/curfew is running/)
-    execFileSync('taskset', ['-a', '-c', '-p', String(core), pid], { stdio: 'ignore' })
+    pin(pid, core)
   } catch (error) {
     await stop()
     throw error

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { median, quantileSorted } from 'simple-statistics'
 import { CurfewError } from '../core/errors.ts'
+import { MEASURED_CORE } from './cores.ts'
 import { type Calls, callsOf, type Kind } from './decide-calls.ts'
 import { type Server, startService } from './decide-service.ts'
 import { numberOption } from './options.ts'
@@ -11,9 +12,6 @@ const CALLERS = 2_000
 const FIRST_SEEN = 200_000
 const CONNECTIONS = 32
 const KINDS: readonly Kind[] = ['known', 'first-seen', 'garbage']
-
-/** Where the servers run; the client has the other core. */
-const CORE = 1
 
 interface Pass {
   readonly perSecond: number
@@ -40,7 +38,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const results = []
     for (const subject of SUBJECTS) {
       const isAlone = subject === 'endpoint'
-      const ours = await (isAlone ? start(['ours', String(rules)]) : startService(CORE))
+      const ours = await (isAlone ? start(['ours', String(rules)]) : startService(MEASURED_CORE))
       try {
         results.push(...(await compare(subject, { bare, ours, runs, seconds, rules: isAlone ? rules : 0 })))
       } finally {
@@ -111,7 +109,7 @@ function summary(
 
 function start(args: readonly string[]): Promise<Server> {
   const script = fileURLToPath(new URL('./decide-server.js', import.meta.url))
-  const child = spawn('taskset', ['-c', String(CORE), process.execPath, script, ...args], {
+  const child = spawn('taskset', ['-c', String(MEASURED_CORE), process.execPath, script, ...args], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   const cpu = (): Promise<number> => {

@@ -8,6 +8,7 @@ import { KafkaClient, type KafkaProducer } from '../ingest/sources/kafka-client.
 import { type RunningHaproxy, startHaproxy } from '../test/services/haproxy.ts'
 import { startKafka } from '../test/services/kafka.ts'
 import { startRedis } from '../test/services/redis.ts'
+import { MEASURED_CORE, OTHER_CORE, pin } from './cores.ts'
 import { type Child, curfew, forked } from './latency-children.ts'
 import { DETECTION } from './latency-records.ts'
 
@@ -35,9 +36,13 @@ const TOPIC_PARTITIONS = 4
 /** UDP discard: the log lines of the polling client are of no use here. */
 const DISCARD_PORT = 9
 
-/** Runs `work` in a setting that is taken down afterwards, last started first, whatever happens. */
+/**
+ * Runs `work` in a setting that is taken down afterwards, last started first, whatever happens. Curfew has a core to
+ * itself, as in every measurement of speed; servers, load and clients, which stand elsewhere in earnest, share the other.
+ */
 export async function withSetting<T>(work: (setting: Setting) => Promise<T>): Promise<T> {
   const closing: (() => Promise<unknown>)[] = []
+  pin(process.pid, OTHER_CORE)
   try {
     return await work(await open(closing))
   } finally {
@@ -77,6 +82,7 @@ async function open(closing: (() => Promise<unknown>)[]): Promise<Setting> {
     return child
   }
   const service = started(curfew(config, folder, { CURFEW_BENCH_TOKEN: token, CURFEW_BENCH_KEY: token }))
+  pin(service.process.pid!, MEASURED_CORE)
   const bareTask = { brokers: kafka.brokers, topic: bare.topic, ...pick(bare.haproxy) }
   const bareChild = started(forked('bare', bareTask))
   await bareChild.message()
