@@ -96,9 +96,14 @@ export function download(caller: Caller, time: number): TimedRecord {
   return line(caller, { time, id: `${caller.jti}-download`, records: DOWNLOADED_RECORDS })
 }
 
+/** As gateways number requests: 32 hexadecimal digits. */
+function requestId(time: number, n: number): string {
+  return (time.toString(16) + n.toString(16).padStart(10, '0')).padStart(32, '0')
+}
+
 /** The n-th call of the background load: harmless, from one of many callers (Zipf 1.0). */
 export function loadCall(n: number, time: number): TimedRecord {
   const name = `load-${pickCaller()}`
   const caller = { iss: 'https://idp.test/load', sub: name, jti: name }
-  return line(caller, { time, id: `load-${time}-${n}`, records: 1 + (n % 4) })
+  return line(caller, { time, id: requestId(time, n), records: 1 + (n % 4) })
 }

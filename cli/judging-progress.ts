@@ -48,7 +48,12 @@ export class JudgingProgress {
     const last = records.at(-1)
     const lagMs = last === undefined ? 0 : Math.max(0, now - last.receivedAt)
     if (last === undefined && !caughtUp) return
-    this.partitions.set(partition, { at: now, lagMs })
+    const progress = this.partitions.get(partition)
+    if (progress === undefined) this.partitions.set(partition, { at: now, lagMs })
+    else {
+      progress.at = now
+      progress.lagMs = lagMs
+    }
     this.lagSince = Math.max(this.lagSince, lagMs)
   }
 

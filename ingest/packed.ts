@@ -7,8 +7,8 @@ interface PackedRecord {
   readonly bytes: Uint8Array
   /** Of its last line, epoch ms. */
   readonly receivedAt: number
-  /** What reading all of its lines would give; absent where some line was added without its event. */
-  readonly events?: readonly AccessEvent[]
+  /** What reading all of its lines would give; undefined where some line was added without its event. */
+  readonly events: readonly AccessEvent[] | undefined
 }
 
 interface Open {
@@ -66,8 +66,7 @@ export class Packer {
   #close(partition: number, { lines, receivedAt, events }: Open): void {
     this.#open.delete(partition)
     const bytes = lines.length === 1 ? lines[0]! : Buffer.concat(lines)
-    const record = { partition, source: this.#source, bytes, receivedAt }
-    this.#closed.push(events === null ? record : { ...record, events })
+    this.#closed.push({ partition, source: this.#source, bytes, receivedAt, events: events ?? undefined })
   }
 }
 

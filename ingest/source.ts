@@ -38,7 +38,7 @@ export interface LogRecord {
    * What decoding the bytes gives, exactly, where the log still has it from whoever appended them in this process; a
    * record that is read from the log again comes without.
    */
-  readonly events?: readonly AccessEvent[]
+  readonly events?: readonly AccessEvent[] | undefined
 }
 
 /** Told by the log which partitions this process owns. Calls for one partition never overlap. */
@@ -64,7 +64,7 @@ export interface EventLog {
       readonly receivedAt: number
       readonly origin?: Origin
       /** See {@link LogRecord.events}: a log may drop it. */
-      readonly events?: readonly AccessEvent[]
+      readonly events?: readonly AccessEvent[] | undefined
     }[],
   ): Promise<void>
   read(owner: PartitionOwner, stop: AbortSignal): Promise<void>

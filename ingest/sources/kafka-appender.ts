@@ -118,8 +118,7 @@ export class KafkaAppender {
       const first = firsts.get(partition)
       if (first === undefined || first < 0) continue
       const records = written.get(partition) ?? []
-      const record = { offset: first + records.length, receivedAt, source, bytes }
-      records.push(events === undefined ? record : { ...record, events })
+      records.push({ offset: first + records.length, receivedAt, source, bytes, events })
       written.set(partition, records)
     }
     for (const [partition, records] of written) this.#written(partition, records)

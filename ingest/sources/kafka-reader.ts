@@ -50,6 +50,7 @@ const MAX_BATCH_RECORDS = 1_000
 const COMMIT_EVERY_TICKS = 5
 const RANGE_PAUSE_MS = 250
 const OWN_NEEDED = 16
+const IDLE: Promise<unknown> = Promise.resolve()
 const MAX_OWN_NEEDED = 65_536
 /** Bytes of own records that wait for their owner; beyond it the log is read again later instead of holding them. */
 const MAX_WAITING_BYTES = 8_388_608
@@ -63,7 +64,7 @@ export class KafkaReader implements MemberHandlers {
   readonly #owner: PartitionOwner
   readonly #options: ReaderOptions
   readonly #claims = new Map<number, Claim>()
-  readonly #queues = new Map<number, Promise<void>>()
+  readonly #queues = new Map<number, Promise<unknown>>()
   readonly #fail: (error: unknown) => void
   #member: GroupMember | null = null
   #ticking = false
@@ -159,12 +160,13 @@ export class KafkaReader implements MemberHandlers {
   async #handOn(claim: Claim, records: readonly LogRecord[]): Promise<void> {
     if (claim.stage !== 'reading') return
     const first = records[0]?.offset ?? claim.next
-    const fresh = records.filter((record) => record.offset >= claim.next)
+    const fresh = first >= claim.next ? records : records.filter((record) => record.offset >= claim.next)
     const end = first + records.length
     if (first > claim.next) return this.#foreign(claim)
     if (fresh.length === 0) return
     claim.active = true
-    await this.#pace.take(sizeOf(fresh), this.#waitingBytes)
+    const turn = this.#pace.take(sizeOf(fresh), this.#waitingBytes)
+    if (turn !== undefined) await turn
     if (claim.stage !== 'reading') return
     await this.#owner.records(claim.partition, fresh, true)
     claim.next = end
@@ -266,14 +268,11 @@ export class KafkaReader implements MemberHandlers {
 
   /** Runs `work` behind everything that was asked about the partition before. */
   #enqueue<T>(partition: number, work: () => Promise<T>): Promise<T | undefined> {
-    const result = (this.#queues.get(partition) ?? Promise.resolve()).then(work).catch((error: unknown) => {
+    const result = (this.#queues.get(partition) ?? IDLE).then(work).catch((error: unknown) => {
       this.#fail(error)
       return undefined
     })
-    this.#queues.set(
-      partition,
-      result.then(() => undefined),
-    )
+    this.#queues.set(partition, result)
     return result
   }
 
