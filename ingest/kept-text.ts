@@ -15,8 +15,7 @@ const cleaned = new Map<string, string>()
  */
 export function withoutSecrets(event: AccessEvent): AccessEvent {
   const { id, path, route, userAgent, objectIds, method, parents, token } = event
-  return {
-    ...event,
+  const kept = {
     id: REQUEST_ID.test(id) ? id : hidden(id),
     path: safePath(path),
     route: scrubbed(route),
@@ -30,6 +29,17 @@ export function withoutSecrets(event: AccessEvent): AccessEvent {
       ? { ...token, scopes: token.scopes.filter((scope) => !looksSecret(scope)) }
       : token,
   }
+  const isClean =
+    kept.id === id &&
+    kept.path === path &&
+    kept.route === route &&
+    kept.userAgent === userAgent &&
+    kept.method === method &&
+    kept.objectIds === objectIds &&
+    kept.parents === parents &&
+    kept.token === token
+  // Most calls need no copy.
+  return isClean ? event : { ...event, ...kept }
 }
 
 function hidden(text: string): string {

@@ -68,10 +68,15 @@ export function unescaped(text: string): string {
   }
 }
 
+/** Too short for a long run and without what every other pattern of {@link scrubText} needs: most ids and segments. */
+const IS_SHORT_WORD = /^[\w.:~+/-]{0,23}$/
+const MAY_BE_JWT = 'eyJ'
+
 /** Whether a text of a caller's own may be a token, a key or an e-mail address; UUIDs and plain numbers are not. */
 export function looksSecret(text: string): boolean {
   if (text.length < 6 || PLAIN_ID.test(text)) return false
-  return scrubText(text) !== text || (text.length >= 16 && KEY_LIKE.test(text) && isMixed(text))
+  const isScrubbed = (!IS_SHORT_WORD.test(text) || text.includes(MAY_BE_JWT)) && scrubText(text) !== text
+  return isScrubbed || (text.length >= 16 && KEY_LIKE.test(text) && isMixed(text))
 }
 
 function isMixed(text: string): boolean {
