@@ -34,6 +34,7 @@ const piece = fc.oneof(
     '"',
     ' ',
     'ord',
+    'deadbeefcafedeadbeefcafe',
     '1234',
     'x'.repeat(12),
   ),
