@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CurfewError } from '../core/errors.ts'
 import type { Logger } from '../engine/worker.ts'
-import { Pace } from '../ingest/pace.ts'
+import { Pace, sizeOf } from '../ingest/pace.ts'
 import type { Ingest, PulledSource } from './build-ingest.ts'
 import type { OpenedLog } from './build-storage.ts'
 
@@ -18,8 +18,9 @@ export interface Pulling {
 
 const RETRY_MIN_MS = 250
 const RETRY_MAX_MS = 10_000
-/** Batches of a source that may wait for the log. */
+/** Batches of a source that may wait for the log, and their bytes, but for one that is larger by itself. */
 const MAX_APPENDS = 4
+const MAX_APPEND_BYTES = 8_388_608
 
 /** Reads one source for as long as it goes on; an unreachable one is tried again. */
 export async function pull(pulled: PulledSource, parts: Pulling): Promise<void> {
@@ -61,14 +62,12 @@ async function readOn(
 ): Promise<void> {
   const { source } = pulled
   const reading = new AbortController()
-  /** The last appends, oldest first. */
-  const appends: Promise<void>[] = []
-  let hasFailed = false
+  const underWay = new Appends()
   let working = false
   const end = () => reading.abort()
   // What is under way is acknowledged before the source closes.
   const finish = () => {
-    if (!working) void Promise.allSettled(appends).then(end)
+    if (!working) void underWay.settled().then(end)
   }
   stop.addEventListener('abort', finish, { once: true })
   if (stop.aborted) finish()
@@ -80,25 +79,52 @@ async function readOn(
         opened.kafka === null
           ? batch.records.flatMap((record) => ingest.sealed(pulled, record))
           : await ingest.normalised(opened.log, source.name, batch.records, pace)
-      if (appends.length >= MAX_APPENDS) await appends.shift()
+      await underWay.room(sizeOf(entries))
       // In a turn of its own, whoever failed in an earlier one has told.
       await new Promise(setImmediate)
-      if (hasFailed) break
+      if (underWay.failure !== null) break
       const append = opened.log
         .append(entries)
         .then(() => batch.ack())
         .then(appended)
-      append.catch(() => {
-        hasFailed = true
-        end()
-      })
-      appends.push(append)
+      underWay.add(append, sizeOf(entries), end)
       working = false
       if (stop.aborted) finish()
     }
   } finally {
     stop.removeEventListener('abort', finish)
-    await Promise.allSettled(appends)
-    await Promise.all(appends)
+    await underWay.settled()
+  }
+  if (underWay.failure !== null) throw underWay.failure.error
+}
+
+/** Batches on their way to the log. */
+class Appends {
+  readonly #bytes = new Map<Promise<void>, number>()
+  failure: { readonly error: unknown } | null = null
+
+  /** `failed` is called when the append fails. */
+  add(append: Promise<void>, bytes: number, failed: () => void): void {
+    const done = append
+      .catch((error: unknown) => {
+        this.failure ??= { error }
+        failed()
+      })
+      .finally(() => this.#bytes.delete(done))
+    this.#bytes.set(done, bytes)
+  }
+
+  /** Resolves when so many bytes may be added. */
+  async room(bytes: number): Promise<void> {
+    for (;;) {
+      const open = [...this.#bytes.values()].reduce((sum, size) => sum + size, 0)
+      const hasRoom = this.#bytes.size < MAX_APPENDS && open + bytes <= MAX_APPEND_BYTES
+      if (hasRoom || this.#bytes.size === 0) return
+      await Promise.race(this.#bytes.keys())
+    }
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#bytes.keys())
   }
 }

@@ -52,7 +52,8 @@ export interface PartitionOwner {
 
 /**
  * The engine's own durable, partitioned log. `append` resolves when the records are durable (fsync or
- * acks=all), in the order given per partition; one that fails fails all that wait behind it. `read` hands over partitions until `stop`.
+ * acks=all), in the order given per partition; one that fails fails all that wait behind it. `read` hands over
+ * partitions until `stop`.
  */
 export interface EventLog {
   readonly partitions: number

@@ -35,14 +35,16 @@ function recordOf(offset: number): SourcedRecord {
   }
 }
 
-/** Gives one record per batch, from the first that is not acknowledged at each start, until it is stopped. */
+/** Gives one record per batch, or many copies of it, from the first that is not acknowledged at each start, until it is stopped. */
 class NumberedSource {
   readonly name = 'edge'
   readonly acknowledged = new Set<number>()
   given = 0
   readonly #count: number
-  constructor(count: number) {
+  readonly #copies: number
+  constructor(count: number, copies = 1) {
     this.#count = count
+    this.#copies = copies
   }
   async *batches(stop: AbortSignal): AsyncGenerator<RawBatch> {
     let offset = 0
@@ -50,7 +52,10 @@ class NumberedSource {
     for (; offset < this.#count && !stop.aborted; offset++) {
       this.given++
       const at = offset
-      yield { records: [recordOf(at)], ack: async () => void this.acknowledged.add(at) }
+      yield {
+        records: Array(this.#copies).fill(recordOf(at)),
+        ack: async () => void this.acknowledged.add(at),
+      }
     }
     if (this.acknowledged.size < this.#count || !stop.aborted)
       await new Promise<void>((resolve) => {
@@ -109,6 +114,20 @@ describe('reading a source', () => {
     stop.abort()
     await ended
     expect(log.appended).toEqual(Array.from({ length: 20 }, (_, i) => `ca-${i}`))
+  })
+
+  it('has no more bytes wait than a few batches of usual size have', async () => {
+    const [source, log] = [new NumberedSource(2, 12_000), new HeldLog()]
+    const { stop, ended } = pulling(source, log)
+    await eventually(() => source.given === 2)
+    await sleep(200)
+    expect(log.answers).toHaveLength(1)
+    log.answers[0]!.resolve()
+    await eventually(() => log.answers.length === 2)
+    log.answers[1]!.resolve()
+    await eventually(() => source.acknowledged.size === 2)
+    stop.abort()
+    await ended
   })
 
   it('appends nothing behind a batch that failed, and begins again with that', async () => {
