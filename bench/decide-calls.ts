@@ -14,6 +14,8 @@ export type Kind =
   | 'first-seen'
   /** Half tokens of a wrong signature, half no tokens at all. */
   | 'garbage'
+  /** As callers that use a token some fifty times: of a hundred calls two bring a token not seen before, one brings garbage. */
+  | 'mixed'
 
 /** Raw requests as a gateway sends them, and the status that each deserves. */
 export interface Calls {
@@ -45,7 +47,7 @@ function request(authorization: string): Buffer {
 }
 
 /** Calls `from` to `from + count`, of callers numbered alike; so many rules are on the list. */
-export function callsOf(kind: Kind, from: number, count: number, rules: number): Calls {
+export function callsOf(kind: Exclude<Kind, 'mixed'>, from: number, count: number, rules: number): Calls {
   const requests: Buffer[] = []
   const statuses: number[] = []
   const wrong = new TextEncoder().encode('some-other-secret-0123456789-0123')
@@ -60,6 +62,26 @@ export function callsOf(kind: Kind, from: number, count: number, rules: number):
       requests.push(request(token(i, SECRET)))
       statuses.push(i % REVOKED_EVERY === 0 && i / REVOKED_EVERY < rules ? 401 : 200)
     }
+  }
+  return { requests, statuses }
+}
+
+/** A long mixture of known calls with others of callers numbered from `from`; see {@link Kind}. */
+export function mixedCalls(known: Calls, from: number, count: number, rules: number): Calls {
+  const hundreds = Math.ceil(count / 100)
+  const fresh = callsOf('first-seen', from, 2 * hundreds, rules)
+  const garbage = callsOf('garbage', from, hundreds, rules)
+  const requests: Buffer[] = []
+  const statuses: number[] = []
+  const add = (calls: Calls, i: number): void => {
+    requests.push(calls.requests[i]!)
+    statuses.push(calls.statuses[i]!)
+  }
+  for (let i = 0; i < count; i++) {
+    const hundred = Math.floor(i / 100)
+    if (i % 50 === 49) add(fresh, 2 * hundred + (i % 100 === 99 ? 1 : 0))
+    else if (i % 100 === 25) add(garbage, hundred)
+    else add(known, i % known.requests.length)
   }
   return { requests, statuses }
 }

@@ -4,14 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { median, quantileSorted } from 'simple-statistics'
 import { CurfewError } from '../core/errors.ts'
 import { MEASURED_CORE } from './cores.ts'
-import { type Calls, callsOf, type Kind } from './decide-calls.ts'
+import { type Calls, callsOf, type Kind, mixedCalls } from './decide-calls.ts'
 import { type Server, startService } from './decide-service.ts'
 import { numberOption } from './options.ts'
 
 const CALLERS = 2_000
 const FIRST_SEEN = 200_000
 const CONNECTIONS = 32
-const KINDS: readonly Kind[] = ['known', 'first-seen', 'garbage']
+/** Of a mixed pass: more than are answered in its time. */
+const MIXED_PER_SECOND = 100_000
+const KINDS: readonly Kind[] = ['known', 'mixed', 'first-seen', 'garbage']
 
 interface Pass {
   readonly perSecond: number
@@ -68,17 +70,28 @@ async function compare(subject: Subject, { bare, ours, runs, seconds, rules }: C
   for (const kind of KINDS) {
     const pairs: { bare: Pass; ours: Pass }[] = []
     for (let i = 0; i < runs; i++) {
-      const count = kind === 'first-seen' ? Math.floor(FIRST_SEEN / runs) : CALLERS
-      const calls = kind === 'known' ? known : callsOf(kind, fresh, count, rules)
+      const once = kind === 'first-seen' || kind === 'mixed'
+      const count = countOf(kind, runs, seconds)
+      const calls = callsFor(kind, known, fresh, count, rules)
       fresh += count
       pairs.push({
         bare: await pass(bare, calls, seconds, false),
-        ours: await pass(ours, calls, seconds, true, kind === 'first-seen'),
+        ours: await pass(ours, calls, seconds, true, once),
       })
     }
     results.push(summary(subject, kind, pairs))
   }
   return results
+}
+
+function callsFor(kind: Kind, known: Calls, from: number, count: number, rules: number): Calls {
+  if (kind === 'known') return known
+  return kind === 'mixed' ? mixedCalls(known, from, count, rules) : callsOf(kind, from, count, rules)
+}
+
+function countOf(kind: Kind, runs: number, seconds: number): number {
+  if (kind === 'first-seen') return Math.floor(FIRST_SEEN / runs)
+  return kind === 'mixed' ? MIXED_PER_SECOND * seconds : CALLERS
 }
 
 function summary(
