@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { median } from 'simple-statistics'
 import { DETECTORS } from '../detectors/catalog.ts'
+import { MEASURED_CORE } from './cores.ts'
 import { corpusFile, meanLineBytes, STANDARD } from './corpus.ts'
 import { numberOption } from './options.ts'
 
@@ -84,8 +85,12 @@ function script(relative: string): string {
 }
 
 function pinned(command: readonly string[]): Summary {
-  const out = execFileSync('taskset', ['-c', '1', process.execPath, '--max-semi-space-size=64', ...command], {
-    encoding: 'utf8',
-  })
+  const out = execFileSync(
+    'taskset',
+    ['-c', String(MEASURED_CORE), process.execPath, '--max-semi-space-size=64', ...command],
+    {
+      encoding: 'utf8',
+    },
+  )
   return JSON.parse(out.trim().split('\n').at(-1)!) as Summary
 }

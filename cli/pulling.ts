@@ -79,7 +79,8 @@ async function readOn(
         opened.kafka === null
           ? batch.records.flatMap((record) => ingest.sealed(pulled, record))
           : await ingest.normalised(opened.log, source.name, batch.records, pace)
-      await underWay.room(sizeOf(entries))
+      const bytes = sizeOf(entries)
+      await underWay.room(bytes)
       // In a turn of its own, whoever failed in an earlier one has told.
       await new Promise(setImmediate)
       if (underWay.failure !== null) break
@@ -87,7 +88,7 @@ async function readOn(
         .append(entries)
         .then(() => batch.ack())
         .then(appended)
-      underWay.add(append, sizeOf(entries), end)
+      underWay.add(append, bytes, end)
       working = false
       if (stop.aborted) finish()
     }

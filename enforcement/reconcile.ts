@@ -54,7 +54,7 @@ export interface ReconcilerOptions {
 
 /** Calls of the fast path that may be under way at one gateway; the rest goes with the next pass. */
 const MAX_FAST_CALLS = 16
-/** So long after a rule was put at once comes the look that takes away what it replaces. */
+/** So long after the first of some rules that were put at once comes the look that completes the picture. */
 const COMPLETE_MS = SECOND_MS
 /** A second look after a change, so that what a reload or a lost write swallowed is put back soon. */
 const SETTLE_MS = 2 * SECOND_MS

@@ -31,6 +31,8 @@ function decodeHeader(text: string): { readonly receivedAt: number; readonly sou
 
 const OVERHEAD_BYTES = 100
 const MAX_PENDING_BYTES = 67_108_864
+/** Beyond it what waits is kept as bytes alone: parsed events take several times their room, and can be read again. */
+const MAX_EVENTFUL_BYTES = 8_388_608
 const MAX_SEND_BYTES = 8_388_608
 
 /**
@@ -64,7 +66,12 @@ export class KafkaAppender {
     }
     this.#pendingBytes += bytes
     return new Promise((resolve, reject) => {
-      this.#pending.push({ entries, bytes, done: (error) => (error === null ? resolve() : reject(error)) })
+      const kept = this.#pendingBytes > MAX_EVENTFUL_BYTES ? entries.map(withoutEvents) : entries
+      this.#pending.push({
+        entries: kept,
+        bytes,
+        done: (error) => (error === null ? resolve() : reject(error)),
+      })
       this.#working ??= this.#drain().finally(() => {
         this.#working = null
       })
@@ -141,6 +148,10 @@ export class KafkaAppender {
     }
     if (entries.length > 0) yield entries
   }
+}
+
+function withoutEvents({ events: _, ...rest }: Entry): Entry {
+  return rest
 }
 
 function messageOf(entry: Entry): OutgoingMessage {

@@ -1,24 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { Ingest } from '../../../cli/build-ingest.ts'
-import { loadConfig } from '../../../cli/config/load.ts'
+import type { Ingest } from '../../../cli/build-ingest.ts'
 import type { AccessEvent } from '../../../core/event.ts'
-import { wallTime } from '../../../core/time.ts'
 import type { EventLog, LogRecord } from '../../../ingest/source.ts'
+import { ingestOf } from './ingest-rig.ts'
 
-const CONFIG = `
-sources:
-  - { name: edge, kind: kafka, format: canonical, brokers: ['127.0.0.1:9092'], topics: [raw], groupId: g, gateway: { kind: kong, id: edge } }
-`
 const TIME = Date.parse('2026-09-07T10:00:00Z')
 
 type Appended = Parameters<EventLog['append']>[0][number]
-
-function ingest(): Ingest {
-  const loaded = loadConfig(CONFIG, { env: () => undefined, file: () => '' })
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded))
-  const observer = { events: () => undefined, rejected: () => undefined }
-  return new Ingest(loaded.config, null, observer, { now: () => wallTime(TIME) })
-}
 
 function lineOf(userAgent: string) {
   const principal = '{"kind":"sub","id":"etl","label":"etl","verified":true}'
@@ -52,7 +40,7 @@ function eventsOf(worker: Ingest, record: Omit<LogRecord, 'offset'>): readonly A
 
 describe('events that a record of the internal topic is appended with', () => {
   it('are those that its bytes say', async () => {
-    const worker = ingest()
+    const worker = ingestOf('canonical', TIME)
     const [record, ...more] = await appendedBy(worker, [lineOf('agent/1'), lineOf('agent/2')])
     expect(more).toEqual([])
     const { events, ...plain } = record!
@@ -62,13 +50,13 @@ describe('events that a record of the internal topic is appended with', () => {
   })
 
   it('are judged as they are, without reading the bytes', async () => {
-    const worker = ingest()
+    const worker = ingestOf('canonical', TIME)
     const [record] = await appendedBy(worker, [lineOf('agent/1')])
     expect(eventsOf(worker, { ...record!, bytes: Buffer.from('not read') })).toStrictEqual(record!.events)
   })
 
   it('are left out where the bytes might say something else', async () => {
-    const worker = ingest()
+    const worker = ingestOf('canonical', TIME)
     const [record] = await appendedBy(worker, [lineOf('agent/1'), lineOf('C:\\\\udp\\\\agent')])
     expect(record!.events).toBeUndefined()
     expect(eventsOf(worker, record!).map((event) => event.userAgent)).toStrictEqual([

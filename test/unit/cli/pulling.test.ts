@@ -1,26 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { Ingest, type PulledSource } from '../../../cli/build-ingest.ts'
+import type { PulledSource } from '../../../cli/build-ingest.ts'
 import type { OpenedLog } from '../../../cli/build-storage.ts'
-import { loadConfig } from '../../../cli/config/load.ts'
 import { pull } from '../../../cli/pulling.ts'
 import { CurfewError } from '../../../core/errors.ts'
-import { wallTime } from '../../../core/time.ts'
 import type { EventLog, RawBatch, SourcedRecord } from '../../../ingest/source.ts'
 import { deferred } from '../../../ingest/sources/deferred.ts'
 import { quietLogger } from '../../services/decision-ledger.ts'
-
-const CONFIG = `
-sources:
-  - { name: edge, kind: kafka, format: canonical, brokers: ['127.0.0.1:9092'], topics: [raw], groupId: g, gateway: { kind: kong, id: edge } }
-`
-
-function ingest(): Ingest {
-  const loaded = loadConfig(CONFIG, { env: () => undefined, file: () => '' })
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded))
-  const observer = { events: () => undefined, rejected: () => undefined }
-  return new Ingest(loaded.config, null, observer, { now: () => wallTime(0) })
-}
+import { ingestOf } from './ingest-rig.ts'
 
 function recordOf(offset: number): SourcedRecord {
   const principal = '{"kind":"sub","id":"etl","label":"etl","verified":true}'
@@ -65,7 +52,7 @@ class NumberedSource {
   }
 }
 
-/** Answers each append as the test says; `texts` are the ids that became durable, in their order. */
+/** Answers each append as the test says; `appended` are the ids of what became durable, in its order. */
 class HeldLog {
   readonly partitions = 1
   readonly appended: string[] = []
@@ -90,7 +77,7 @@ function pulling(source: NumberedSource, log: HeldLog) {
   const opened = { kafka: {}, log } as unknown as OpenedLog
   const ended = pull(pulled, {
     opened,
-    ingest: ingest(),
+    ingest: ingestOf('canonical', 0),
     logger: quietLogger,
     stop: stop.signal,
     readable: () => undefined,

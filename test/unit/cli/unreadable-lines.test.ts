@@ -1,27 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { Ingest } from '../../../cli/build-ingest.ts'
-import { loadConfig } from '../../../cli/config/load.ts'
 import { partitionOf } from '../../../core/hash.ts'
-import { wallTime } from '../../../core/time.ts'
 import { sourceKey, type UnreadableLines } from '../../../core/unreadable.ts'
 import type { RawRecord } from '../../../ingest/format.ts'
 import { decodeInternal, decodeUnreadable, encodeUnreadable } from '../../../ingest/formats/internal.ts'
 import { packedLines } from '../../../ingest/packed.ts'
 import type { EventLog } from '../../../ingest/source.ts'
+import { ingestOf } from './ingest-rig.ts'
 
-const CONFIG = `
-sources:
-  - { name: edge, kind: kafka, format: kong, brokers: ['127.0.0.1:9092'], topics: [raw], groupId: g, gateway: { kind: kong, id: edge } }
-`
 const TIME = Date.parse('2026-09-07T10:00:00Z')
 const PARTITIONS = 16
-
-function ingest(): Ingest {
-  const loaded = loadConfig(CONFIG, { env: () => undefined, file: () => '' })
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded))
-  const observer = { events: () => undefined, rejected: () => undefined }
-  return new Ingest(loaded.config, null, observer, { now: () => wallTime(TIME) })
-}
 
 type Appended = Parameters<EventLog['append']>[0][number]
 
@@ -50,7 +37,7 @@ describe('unreadable lines of a topic', () => {
       broken(3, '203.0.113.9'),
       broken(4, '2001:db8::1'),
     ]
-    await ingest().normalise(logOf(appended), 'edge', records)
+    await ingestOf('kong', TIME).normalise(logOf(appended), 'edge', records)
     const home = partitionOf(sourceKey('default', 'edge'), PARTITIONS)
     expect(appended.map((r) => r.partition)).toEqual([home])
     const told = [...packedLines(appended[0]!.bytes)].map((line) => decodeUnreadable(line, 0))
@@ -63,7 +50,7 @@ describe('unreadable lines of a topic', () => {
 
   it('come out of the internal topic and of the journal alike', async () => {
     const appended: Appended[] = []
-    const worker = ingest()
+    const worker = ingestOf('kong', TIME)
     await worker.normalise(logOf(appended), 'edge', [broken(5, '203.0.113.9')])
     const [record] = appended
     const seen: UnreadableLines[] = []

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { LogRecord } from '../../../../ingest/source.ts'
 import { deferred } from '../../../../ingest/sources/deferred.ts'
 import { KafkaAppender } from '../../../../ingest/sources/kafka-appender.ts'
+import { call, consumer } from '../../../scenarios/engine/traffic.ts'
 
 function entry(text: string, partition = 0) {
   return { partition, source: 'kong', bytes: Buffer.from(text), receivedAt: 5 }
@@ -48,6 +49,25 @@ describe('appends to the topic of the engine', () => {
       [9, 'c'],
       [10, 'd'],
     ])
+  })
+
+  it('bring their events, but for what waits behind 8 MiB, which is kept as bytes alone', async () => {
+    const { producer, requests } = heldProducer()
+    const written: LogRecord[] = []
+    const appender = new KafkaAppender(producer, 'events', 1e8, (_, records) => written.push(...records))
+    const events = [call(0, consumer('etl'))]
+    const first = appender.append([{ ...entry('a'), events }])
+    await turn()
+    const long = { ...entry('b'), bytes: Buffer.alloc(9_000_000), events }
+    const behind = [appender.append([long]), appender.append([{ ...entry('c'), events }])]
+    requests[0]!.answer.resolve(new Map([[0, 0]]))
+    await first
+    while (requests.length < 2) await turn()
+    requests[1]!.answer.resolve(new Map([[0, 1]]))
+    while (requests.length < 3) await turn()
+    requests[2]!.answer.resolve(new Map([[0, 2]]))
+    await Promise.all(behind)
+    expect(written.map((record) => record.events)).toEqual([events, undefined, undefined])
   })
 
   it('fail with the one that they wait behind, and are not sent', async () => {
